@@ -1,0 +1,79 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours: Swift 6 mode, warnings are errors, unsafe constructs are marked.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+  name: "swift-lis",
+  products: [.executable(name: "lis", targets: ["lis"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+  ],
+  targets: [
+    // The hall: what both ends share. Also compiled for the kernel (scripts/check-embedded).
+    .target(name: "VMBus", swiftSettings: settings),
+    .target(name: "DeviceProtocols", dependencies: ["VMBus"], swiftSettings: settings),
+
+    // The guest wing's machines. Also compiled for the kernel.
+    .target(name: "VMBusGuest", dependencies: ["VMBus"], swiftSettings: settings),
+    .target(
+      name: "ServiceClients", dependencies: ["VMBus", "DeviceProtocols"], swiftSettings: settings),
+
+    // The host wing.
+    .target(name: "VMBusHost", dependencies: ["VMBus"], swiftSettings: settings),
+    .target(
+      name: "ServiceProviders", dependencies: ["VMBus", "DeviceProtocols"],
+      swiftSettings: settings),
+    .target(name: "CLinux"),
+    .target(name: "Partition", dependencies: ["VMBus", "CLinux"], swiftSettings: settings),
+    .target(
+      name: "ControlAPI",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ], swiftSettings: settings),
+    .target(
+      name: "VirtualMachine",
+      dependencies: [
+        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "Partition", "CLinux",
+        "ControlAPI", "Yams",
+      ], swiftSettings: settings),
+    .target(
+      name: "SoftwareMachine", dependencies: ["CLinux"], swiftSettings: settings),
+    .executableTarget(
+      name: "lis",
+      dependencies: [
+        "VirtualMachine", "SoftwareMachine", "ControlAPI",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+
+    .testTarget(name: "VMBusTests", dependencies: ["VMBus"], swiftSettings: settings),
+    .testTarget(
+      name: "DeviceProtocolsTests", dependencies: ["DeviceProtocols"], swiftSettings: settings),
+    .testTarget(
+      name: "BusTests", dependencies: ["VMBus", "VMBusHost", "VMBusGuest"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ServiceTests",
+      dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients"],
+      swiftSettings: settings),
+    .testTarget(name: "PartitionTests", dependencies: ["Partition"], swiftSettings: settings),
+    .testTarget(name: "ControlAPITests", dependencies: ["ControlAPI"], swiftSettings: settings),
+    .testTarget(
+      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine"], swiftSettings: settings),
+    .testTarget(
+      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI"],
+      swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Linux interfaces that Swift cannot import as they are: ioctl numbers built by macros, variadic calls.
+#pragma once
+#include <linux/kvm.h>
+#include <stdint.h>

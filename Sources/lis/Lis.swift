@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ControlAPI
+import VirtualMachine
+
+@main
+struct Lis: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lis", abstract: "Hyper-V's Linux integration services, both ends of the VMBus.")
+}
