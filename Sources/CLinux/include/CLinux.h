@@ -3,3 +3,5 @@
 #pragma once
 #include <linux/kvm.h>
 #include <stdint.h>
+
+#include "Processes.h"

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "Processes.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { maximum_descriptors = 64 };
+
+static void run_child(const char *path, char *const argv[], char *const envp[], const int *descriptors, int count,
+                      int report, pid_t parent) {
+  int moved[maximum_descriptors];
+  // Out of the way first: a target number may still be the source of another one.
+  for (int i = 0; i < count; i++)
+    if ((moved[i] = fcntl(descriptors[i], F_DUPFD, count)) < 0) goto failed;
+  int kept = fcntl(report, F_DUPFD_CLOEXEC, count);
+  if (kept < 0) goto failed;
+  report = kept;
+  for (int i = 0; i < count; i++)
+    if (dup2(moved[i], i) < 0) goto failed;
+  if (report != count) {
+    if (dup3(report, count, O_CLOEXEC) < 0) goto failed;
+    report = count;
+  }
+  syscall(SYS_close_range, (unsigned)count + 1, ~0u, 0u);
+  for (int s = 1; s < 65; s++) signal(s, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  setsid();  // a Ctrl-C on the terminal is for us; we tell the child what to do
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) goto failed;
+  if (getppid() != parent) _exit(127);  // the parent died before prctl took effect
+  execve(path, argv, envp);
+failed:;
+  int error = errno;
+  ssize_t ignored = write(report, &error, sizeof error);
+  (void)ignored;
+  _exit(127);
+}
+
+pid_t clinux_spawn(const char *path, char *const argv[], char *const envp[], const int *descriptors, int count) {
+  if (count > maximum_descriptors) return -EINVAL;
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) < 0) return -errno;
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) run_child(path, argv, envp, descriptors, count, report[1], parent);
+  int error = child < 0 ? errno : 0;
+  close(report[1]);
+  if (child > 0) {
+    ssize_t got;
+    do got = read(report[0], &error, sizeof error);
+    while (got < 0 && errno == EINTR);
+    if (got == (ssize_t)sizeof error) waitpid(child, NULL, 0);
+    else error = 0;
+  }
+  close(report[0]);
+  return error ? -error : child;
+}
+
+int clinux_load_module(int descriptor, const char *parameters, int flags) {
+  return syscall(SYS_finit_module, descriptor, parameters, flags) < 0 ? -errno : 0;
+}
+
+uint64_t clinux_time_stamp(void) {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#else
+  return 0;
+#endif
+}
+
+int clinux_process_descriptor(pid_t process) {
+  long descriptor = syscall(SYS_pidfd_open, process, 0);
+  return descriptor < 0 ? -errno : (int)descriptor;
+}
+
+int clinux_add_entropy(int descriptor, const void *bytes, int count) {
+  if (count < 0 || count > 256) return -EINVAL;
+  struct { struct rand_pool_info head; char bytes[256]; } pool;
+  pool.head.entropy_count = count * 8;
+  pool.head.buf_size = count;
+  memcpy(pool.head.buf, bytes, (size_t)count);
+  return ioctl(descriptor, RNDADDENTROPY, &pool) < 0 ? -errno : 0;
+}
