@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Counters since the partition was made; resets do not clear them.
+public struct PartitionStatistics: Sendable {
+  /// Exits to this process by kind.
+  public var userExits: [String: UInt64] = [:]
+  public var totalUserExits: UInt64 { userExits.values.reduce(0, &+) }
+  /// KVM's own counters summed over the processors (`exits`, `io_exits`, `halt_exits`, …), empty where the host has none.
+  public var kernel: [String: UInt64] = [:]
+  /// Nanoseconds from the start of the process to the first KVM_RUN, nil before it.
+  public var processStartToFirstRun: UInt64?
+  public var resets: UInt64 = 0
+  public var serialBytesOut: UInt64 = 0
+}
