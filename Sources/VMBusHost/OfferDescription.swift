@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import VMBus
+
+/// What the owner of a device says about one of its channels. The server adds the numbers.
+public struct OfferDescription: Equatable, Sendable {
+  /// What kind of device.
+  public var classID: GUID
+  /// Which one. Stable over the life of the machine, since Linux names the device after it.
+  public var instanceID: GUID
+  public var flags: OfferFlags
+  /// In named pipe mode; goes to the start of the user data.
+  public var pipeMode: PipeMode?
+  /// Memory-mapped I/O space that the device needs, in MiB.
+  public var mmioMegabytes: UInt16
+  /// 0: the primary channel. Others are offered only when the guest asked the device for them, and are gone after a
+  /// reset or a new contact.
+  public var subChannelIndex: UInt16
+
+  public init(
+    classID: GUID, instanceID: GUID, flags: OfferFlags = .none, pipeMode: PipeMode? = nil,
+    mmioMegabytes: UInt16 = 0, subChannelIndex: UInt16 = 0
+  ) {
+    self.classID = classID
+    self.instanceID = instanceID
+    self.flags = flags
+    self.pipeMode = pipeMode
+    self.mmioMegabytes = mmioMegabytes
+    self.subChannelIndex = subChannelIndex
+  }
+
+  /// As Hyper-V offers every integration service: enumerated, in named pipe mode with message framing.
+  public static func integrationService(classID: GUID, instanceID: GUID) -> OfferDescription {
+    OfferDescription(
+      classID: classID, instanceID: instanceID, flags: .enumerateInterface.union(.namedPipe), pipeMode: .messages)
+  }
+
+  /// Linux drops a second channel that has all three in common with one that it knows.
+  func hasSameIdentity(as other: OfferDescription) -> Bool {
+    classID == other.classID && instanceID == other.instanceID && subChannelIndex == other.subChannelIndex
+  }
+
+  func offer(channel: ChannelID) -> Offer {
+    var offer = Offer(
+      classID: classID, instanceID: instanceID, channel: channel, connection: .channel(channel))
+    offer.flags = flags
+    offer.mmioMegabytes = mmioMegabytes
+    offer.subChannelIndex = subChannelIndex
+    if let pipeMode { offer.userData.words[0] = UInt64(pipeMode.rawValue) }
+    return offer
+  }
+}
