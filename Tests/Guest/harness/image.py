@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the initramfs of a test guest: Debian's busybox, modules and daemons, and the files of ../image."""
+
+import gzip
+import hashlib
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "swift-lis-tests"
+GUESTS = CACHE / "guests"
+OVERLAY = pathlib.Path(__file__).resolve().parent.parent / "image"
+NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
+
+# With what they depend on. Those that a flavour has built in are not there as files.
+MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "loop", "ext4", "dummy"]
+DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
+
+
+class Archive:
+    """A cpio archive in the "newc" format, which the kernel unpacks. Files belong to root; times are 0."""
+
+    def __init__(self):
+        self.parts = []
+        self.names = set()
+
+    def add(self, name, mode, data=b""):
+        name = name.strip("/")
+        parent = os.path.dirname(name)
+        if parent and parent not in self.names:
+            self.add(parent, stat.S_IFDIR | 0o755)
+        if name in self.names:
+            if stat.S_ISDIR(mode):
+                return
+            raise ValueError(f"{name} twice in the image")
+        self.names.add(name)
+        self._append(name, mode, data)
+
+    def _append(self, name, mode, data):
+        links = 2 if stat.S_ISDIR(mode) else 1
+        fields = [len(self.parts) + 1, mode, 0, 0, links, 0, len(data), 0, 0, 0, 0, len(name.encode()) + 1, 0]
+        header = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        self.parts.append(header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4))
+
+    def file(self, name, path):
+        path = pathlib.Path(path)
+        self.add(name, stat.S_IFREG | (0o755 if os.access(path, os.X_OK) else 0o644), path.read_bytes())
+
+    def link(self, name, target):
+        self.add(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def directory(self, name):
+        self.add(name, stat.S_IFDIR | 0o755)
+
+    def bytes(self):
+        self._append("TRAILER!!!", 0, b"")
+        data = b"".join(self.parts)
+        return data + b"\0" * (-len(data) % 512)
+
+
+def libraries(program, library_folder):
+    """The shared libraries (and the loader) of a program, by the path at which it looks for them."""
+    environment = dict(os.environ, LD_LIBRARY_PATH=str(library_folder))
+    output = subprocess.run(["ldd", program], capture_output=True, text=True, env=environment).stdout
+    if "not found" in output:
+        raise RuntimeError(f"{program} misses a library:\n{output}")
+    found = {}
+    for line in output.splitlines():
+        if match := re.match(r"\s*(\S+) => (/\S+)", line):
+            found["/lib/x86_64-linux-gnu/" + os.path.basename(match[1])] = match[2]
+        elif match := re.match(r"\s*(/\S+) \(", line):
+            found[match[1]] = match[1]
+    return found
+
+
+def module_files(guest):
+    """The modules of MODULES with all they depend on, relative to the folder of the kernel's release."""
+    release = (GUESTS / guest / "release").read_text().strip()
+    folder = GUESTS / guest / "modules/lib/modules" / release
+    needs = {}
+    for line in (folder / "modules.dep").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        needs[name] = rest.split()
+    by_name = {re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_"): path for path in needs}
+    wanted = [by_name[name] for name in MODULES if name in by_name]
+    for path in wanted:
+        wanted.extend(need for need in needs[path] if need not in wanted)
+    return release, folder, sorted(set(wanted))
+
+
+def ext4_image():
+    """A small ext4 file system, packed: the guest unpacks it into a loop device's file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "ext4")
+        with open(path, "wb") as file:
+            file.truncate(24 << 20)
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=0,nodiscard", path], check=True,
+                       env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+        return gzip.compress(pathlib.Path(path).read_bytes(), 9, mtime=0)
+
+
+def fill(archive, guest):
+    tools = GUESTS / "tools"
+    for name in ["dev", "proc", "sys", "run", "tmp", "root", "mnt", "var/lib/hyperv", "var/opt", "boot", "lib64"]:
+        archive.directory(name)
+    overlay = {}
+    for path in sorted(OVERLAY.rglob("*")):
+        if path.is_file():
+            overlay[str(path.relative_to(OVERLAY))] = path
+    for name, path in overlay.items():
+        archive.file(name, path)
+
+    archive.file("bin/busybox", tools / "bin/busybox")
+    for applet in subprocess.run([tools / "bin/busybox", "--list"], capture_output=True, text=True).stdout.split():
+        if not {f"bin/{applet}", f"sbin/{applet}"} & archive.names:
+            archive.link(f"bin/{applet}", "/bin/busybox")
+    archive.link("bin/bash", "/bin/busybox")
+
+    programs = [tools / "usr/sbin" / name for name in DAEMONS] + [tools / "sbin/kexec"]
+    if (GUESTS / "uio-fcopy/hv_fcopy_uio_daemon").exists():
+        programs.append(GUESTS / "uio-fcopy/hv_fcopy_uio_daemon")
+    needed = {}
+    for program in programs:
+        archive.file(f"usr/sbin/{program.name}", program)
+        needed.update(libraries(program, tools / "usr/lib/x86_64-linux-gnu"))
+    for name, path in needed.items():
+        archive.file(name, path)
+    for script in sorted((tools / "usr/libexec/hypervkvpd").iterdir()):
+        archive.file(f"usr/libexec/hypervkvpd/{script.name}", script)
+
+    release, folder, modules = module_files(guest)
+    for module in modules:
+        archive.file(f"lib/modules/{release}/{module}", folder / module)
+    dependencies = [line for line in (folder / "modules.dep").read_text().splitlines()
+                    if line.partition(":")[0] in modules]
+    archive.add(f"lib/modules/{release}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
+    archive.add("root/ext4.gz", stat.S_IFREG | 0o644, ext4_image())
+
+
+def key(guest, *extra):
+    """Names an image by all that goes into it."""
+    digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
+    for path in sorted(OVERLAY.rglob("*")):
+        if path.is_file():
+            digest.update(str(path.relative_to(OVERLAY)).encode() + b"\0" + path.read_bytes())
+    for name in [guest, "tools", "uio-fcopy"]:
+        version = GUESTS / name / "version"
+        digest.update(version.read_bytes() if version.exists() else b"-")
+    for part in extra:
+        digest.update(part.encode())
+    return digest.hexdigest()[:16]
+
+
+def cached(name, build):
+    folder = CACHE / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    if not path.exists():
+        prefix = name.rpartition("-")[0]
+        for old in folder.glob(prefix + "-*"):
+            if old.name.rpartition("-")[0] == prefix:
+                old.unlink(missing_ok=True)
+        partial = folder / f".{name}.{os.getpid()}"
+        partial.write_bytes(build())
+        partial.rename(path)
+    return path
+
+
+def initramfs(guest):
+    """The initramfs of a guest, built when something in it has changed."""
+    def build():
+        archive = Archive()
+        fill(archive, guest)
+        return archive.bytes()
+    return cached(f"{guest}-{key(guest)}.cpio", build)
+
+
+def initramfs_with_kernel(guest):
+    """The same with the kernel and the initramfs itself in /boot, for kexec and crash kernels."""
+    base = initramfs(guest)
+
+    def build():
+        archive = Archive()
+        archive.file("boot/vmlinuz", kernel(guest))
+        archive.add("boot/initramfs", stat.S_IFREG | 0o644, base.read_bytes())
+        return base.read_bytes() + archive.bytes()
+    return cached(f"{guest}-kexec-{key(guest)}.cpio", build)
+
+
+def kernel(guest):
+    return GUESTS / guest / "vmlinuz"
+
+
+def fetch(*names):
+    subprocess.run([ROOT / "scripts/fetch-guests", *names], check=True)
+
+
+if __name__ == "__main__":
+    # image.py GUEST: prints the paths of the kernel and the initramfs (the demo uses this).
+    guest = sys.argv[1]
+    print(kernel(guest))
+    print(initramfs(guest))

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts share: messages, colours only on a terminal, the cache folder, missing tools.
+# Sourced by bash scripts that have set -eu.
+
+# Everything that tests and demo fetch or build from Debian's packages. May be removed at any time.
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/swift-lis-tests
+
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
+  bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' cyan=$'\e[36m' plain=$'\e[0m'
+else
+  bold='' dim='' green='' red='' cyan='' plain=''
+fi
+
+say() { printf '%s\n' "${bold}$*${plain}"; }
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# as_root COMMAND...: runs it as root, through sudo when we are not root ourselves.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "this needs root: $*"
+  fi
+}
+
+# ensure_tools TOOL:PACKAGE...: installs the Debian packages of those tools that are missing. A TOOL with a
+# slash is a file that has to exist, anything else a command on the path.
+ensure_tools() {
+  local entry tool missing=()
+  PATH=$PATH:/usr/sbin:/sbin
+  for entry in "$@"; do
+    tool=${entry%%:*}
+    case $tool in
+      */*) [ -e "$tool" ] || missing+=("${entry##*:}") ;;
+      *) command -v "$tool" >/dev/null || missing+=("${entry##*:}") ;;
+    esac
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || die "please install: ${missing[*]}"
+  say "installing ${missing[*]}" >&2
+  as_root apt-get -qq update >&2
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null ||
+    die "could not install ${missing[*]}"
+}
