@@ -3,6 +3,7 @@
 
 import gzip
 import hashlib
+import lzma
 import os
 import pathlib
 import re
@@ -18,7 +19,7 @@ OVERLAY = pathlib.Path(__file__).resolve().parent.parent / "image"
 NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
 
 # With what they depend on. Those that a flavour has built in are not there as files.
-MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "loop", "ext4", "dummy"]
+MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "loop", "ext4", "crc32c_generic", "dummy"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
 
@@ -135,8 +136,11 @@ def fill(archive, guest):
 
     release, folder, modules = module_files(guest)
     for module in modules:
-        archive.file(f"lib/modules/{release}/{module}", folder / module)
-    dependencies = [line for line in (folder / "modules.dep").read_text().splitlines()
+        # Busybox tries a packed module as it is first, for which the kernel has a message: unpack it here.
+        data = (folder / module).read_bytes()
+        data = lzma.decompress(data) if module.endswith(".xz") else data
+        archive.add(f"lib/modules/{release}/{module.removesuffix('.xz')}", stat.S_IFREG | 0o644, data)
+    dependencies = [line.replace(".ko.xz", ".ko") for line in (folder / "modules.dep").read_text().splitlines()
                     if line.partition(":")[0] in modules]
     archive.add(f"lib/modules/{release}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
     archive.add("root/ext4.gz", stat.S_IFREG | 0o644, ext4_image())
