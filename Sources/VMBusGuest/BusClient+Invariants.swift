@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import VMBus
+
+extension BusClient {
+  /// A sentence about the first thing in the client's state that cannot be; `nil` when all is well. For tests, after
+  /// each event.
+  public func brokenInvariant() -> StaticString? {
+    let isConnected = if case .connected = state { true } else { state == .unloading }
+    for index in 0..<channelCapacity where !channels[index].isFree {
+      let channel = channels[index]
+      guard isConnected, offersRequested else { return "a channel without a connection" }
+      guard channel.id.isValid else { return "a channel number out of range" }
+      guard channelIndex(channel.id) == index else { return "two channels with one number" }
+      if channel.state != .closed {
+        guard let ring = gpadlIndex(channel.ringGPADL), gpadls[ring].channel == channel.id,
+          gpadls[ring].state == .created
+        else { return "a ring that is not the channel's own GPADL" }
+      }
+      if channel.isModifying && channel.state != .open { return "a closed channel is modified" }
+    }
+    for index in 0..<gpadlCapacity where gpadls[index].state != .free {
+      guard channelIndex(gpadls[index].channel) != nil else { return "a GPADL without a channel" }
+      guard gpadlIndex(gpadls[index].id) == index else { return "two GPADLs with one number" }
+    }
+    return nil
+  }
+}
