@@ -19,7 +19,7 @@ OVERLAY = pathlib.Path(__file__).resolve().parent.parent / "image"
 NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
 
 # With what they depend on. Those that a flavour has built in are not there as files.
-MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "loop", "ext4", "crc32c_generic", "dummy"]
+MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_generic", "dummy"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
 
@@ -95,7 +95,7 @@ def module_files(guest):
 
 
 def ext4_image():
-    """A small ext4 file system, packed: the guest unpacks it into a loop device's file."""
+    """A small ext4 file system, packed: the guest unpacks it onto a memory disk."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "ext4")
         with open(path, "wb") as file:

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine under test: a `lis run` process with the guest's console on its standard streams."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import threading
+import time
+
+from . import image
+from .console import Console
+from .suite import Failed, expect
+
+SERVICES = ["heartbeat", "shutdown", "time", "kvp", "copy", "snapshot"]
+# Those that need one of the guest's daemons, and its name in the guest.
+DAEMONS = {"kvp": "kvp", "copy": "fcopy", "snapshot": "vss"}
+
+
+class CommandFailed(Failed):
+    def __init__(self, arguments, code, output, errors):
+        super().__init__(f"`lis {' '.join(arguments)}` ended with {code}\n{output}{errors}")
+        self.code = code
+        self.errors = errors
+
+
+class Machine:
+    """`with Machine(suite, guest) as vm:` boots a guest and forces it off at the end, whatever happened."""
+
+    number = 0
+
+    def __init__(self, suite, guest, processors=1, memory="384M", options=(), command_line="", daemons=True,
+                 files=None, kexec=False):
+        Machine.number += 1
+        self.suite = suite
+        self.guest = guest
+        self.name = f"guest-test-{os.getpid()}-{Machine.number}"
+        self.folder = suite.work / f"{Machine.number:02}-{re.sub('[^a-z0-9.]+', '-', suite.current.name.lower())}"
+        self.folder.mkdir(parents=True)
+        initramfs = image.initramfs_with_kernel(guest) if kexec else image.initramfs(guest)
+        if files:
+            initramfs = self._with_files(initramfs, files)
+        words = ["console=ttyS0", "quiet", "panic=-1"] + (["lis.daemons"] if daemons else []) + command_line.split()
+        self.arguments = [
+            "run", "--name", self.name, "--accelerator", suite.accelerator,
+            "--kernel", str(image.kernel(guest)), "--initramfs", str(initramfs),
+            "--command-line", " ".join(words), "--processors", str(processors), "--memory", memory, *options,
+        ]
+
+    def _with_files(self, initramfs, files):
+        """The kernel unpacks archives one after the other, so further files are one more archive at the end."""
+        archive = image.Archive()
+        for name, data in files.items():
+            archive.add(name, stat.S_IFREG | 0o644, data)
+        path = self.folder / "initramfs.cpio"
+        path.write_bytes(initramfs.read_bytes() + archive.bytes())
+        return path
+
+    def __enter__(self):
+        self.errors = open(self.folder / "stderr.log", "wb")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen([self.suite.lis, *self.arguments], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=self.errors)
+        self.console = Console(self.process.stdout.fileno(), self.process.stdin.fileno(),
+                               self.folder / "console.log")
+        try:
+            self.boot_id = self.console.hello(0, 90)
+        except Exception as error:
+            self.__exit__(None, None, None)
+            raise Failed(f"{error}\nlis said: {self.said()}") from None
+        self.boot_seconds = time.monotonic() - self.started
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None:
+            # SIGINT first: it also tells whether Ctrl-C ends a machine.
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                if kind is None:
+                    raise Failed("`lis run` did not end within 15 s of SIGINT") from None
+        self.process.stdin.close()
+        self.errors.close()
+        self.errors = None
+
+    def said(self):
+        """What `lis run` printed on standard error."""
+        return (self.folder / "stderr.log").read_text(errors="replace")[-2000:]
+
+    def ended(self, timeout=60):
+        """Waits for `lis run` to end by itself; returns its exit code."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"`lis run` still runs after {timeout} s; it said: {self.said()}") from None
+
+    # The guest
+
+    def sh(self, command, timeout=60):
+        return self.console.sh(command, timeout)
+
+    def rebooted(self, since, timeout=90):
+        """Waits for the guest's next start; `since` is the console's mark before it was asked for."""
+        boot_id = self.console.hello(since, timeout)
+        expect(boot_id != self.boot_id, "the guest greeted again without a new boot")
+        self.boot_id = boot_id
+
+    # The host
+
+    def lis(self, *arguments, timeout=120, input=None):
+        """Runs `lis NOUN VERB …`; returns its output. Fails on an exit code other than 0."""
+        code, output, errors = self.attempt(*arguments, timeout=timeout, input=input)
+        if code != 0:
+            raise CommandFailed(arguments, code, output, errors)
+        return output
+
+    def attempt(self, *arguments, timeout=120, input=None):
+        """The same, for whoever wants the exit code: returns it with both outputs."""
+        try:
+            done = subprocess.run([self.suite.lis, *arguments], capture_output=True, timeout=timeout, input=input)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"`lis {' '.join(arguments)}` did not end within {timeout} s") from None
+        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+    def refused(self, code, *arguments, timeout=120):
+        """Runs a command that has to fail with this exit code; returns what it said."""
+        found, output, errors = self.attempt(*arguments, timeout=timeout)
+        expect(found == code, f"`lis {' '.join(arguments)}` ended with {found}, wanted {code}\n{output}{errors}")
+        expect(errors.strip(), f"`lis {' '.join(arguments)}` failed without a message")
+        return errors.strip()
+
+    def json(self, *arguments, timeout=120):
+        return json.loads(self.lis(*arguments, "--format", "json", timeout=timeout))
+
+    def show(self):
+        return self.json("vm", "show", self.name)
+
+    def service(self, name):
+        return next(one for one in self.show()["services"] if one["name"] == name)
+
+    def wait_for(self, what, condition, timeout=30, every=0.3):
+        """Waits for `condition(show())`; returns that description."""
+        end = time.monotonic() + timeout
+        while True:
+            description = self.show()
+            if condition(description):
+                return description
+            if time.monotonic() > end:
+                state = json.dumps(description, ensure_ascii=False)
+                raise Failed(f"{what}: not within {timeout} s; the machine says {state[:1500]}")
+            time.sleep(every)
+
+    def services_ready(self, names=SERVICES, timeout=30):
+        def ready(description):
+            states = {one["name"]: one["state"] for one in description["services"]}
+            return all(states.get(name) == "ready" for name in names)
+        return self.wait_for("services " + ", ".join(names) + " ready", ready, timeout)
+
+    def clock_difference(self):
+        """Guest clock minus host clock in seconds, measured through the console, with its uncertainty."""
+        before = time.time()
+        guest = float(self.sh("adjtimex | awk '/time.tv_sec/{s=$2}"
+                              "/time.tv_usec/{u=$2}END{printf \"%.6f\", s+u/1e6}'"))
+        after = time.time()
+        return guest - (before + after) / 2, (after - before) / 2
+
+    def processes(self):
+        """The process ids of `lis run` and its children."""
+        found = [self.process.pid]
+        for pid in found:
+            try:
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/children") as file:
+                        found.extend(int(child) for child in file.read().split())
+            except OSError:
+                pass
+        return found
+
+    def host_figures(self):
+        """Descriptors, threads and memory (KiB) of the processes behind the machine."""
+        descriptors = threads = memory = 0
+        for pid in self.processes():
+            try:
+                descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+                threads += len(os.listdir(f"/proc/{pid}/task"))
+                with open(f"/proc/{pid}/status") as file:
+                    memory += int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
+            except (OSError, TypeError):
+                pass
+        return {"descriptors": descriptors, "threads": threads, "memory": memory}
+
+
+class Background:
+    """A `lis` command that runs beside the test."""
+
+    def __init__(self, vm, *arguments):
+        self.process = subprocess.Popen([vm.suite.lis, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        text=True)
+        self.lines = []
+        self.thread = threading.Thread(target=lambda: self.lines.extend(self.process.stdout), daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.thread.join(5)
+        return self.lines
