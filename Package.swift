@@ -13,7 +13,11 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
   name: "swift-lis",
-  products: [.executable(name: "lis", targets: ["lis"])],
+  products: [
+    .executable(name: "lis", targets: ["lis"]),
+    // For Benchmarks/ and Fuzz/, which are packages of their own.
+    .library(name: "VMBus", targets: ["VMBus"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),

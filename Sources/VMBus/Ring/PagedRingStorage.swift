@@ -18,6 +18,11 @@ public struct PagedRingStorage: RingStorage {
   @inlinable @inline(__always)
   public func copyOut(at offset: UInt32, to destination: UnsafeMutableRawBufferPointer) {
     guard let to = destination.baseAddress else { return }
+    // Most packets lie in one page.
+    if Int(offset & 4095) &+ destination.count <= 4096 {
+      unsafe to.copyMemory(from: pages[Int(offset &>> 12)] + Int(offset & 4095), byteCount: destination.count)
+      return
+    }
     var at = offset
     var done = 0
     while done < destination.count {
@@ -33,6 +38,10 @@ public struct PagedRingStorage: RingStorage {
   @inlinable @inline(__always)
   public func copyIn(at offset: UInt32, from source: UnsafeRawBufferPointer) {
     guard let from = source.baseAddress else { return }
+    if Int(offset & 4095) &+ source.count <= 4096 {
+      unsafe (pages[Int(offset &>> 12)] + Int(offset & 4095)).copyMemory(from: from, byteCount: source.count)
+      return
+    }
     var at = offset
     var done = 0
     while done < source.count {

@@ -1,0 +1,19 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Measurements, not promises: scripts/bench builds and runs this package; docs/performance.md explains the figures.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6), .treatAllWarnings(as: .error), .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "Benchmarks",
+  dependencies: [.package(name: "swift-lis", path: "..")],
+  targets: [
+    .target(name: "CRingPair", cSettings: [.unsafeFlags(["-O2"])]),
+    .executableTarget(
+      name: "RingBench", dependencies: ["CRingPair", .product(name: "VMBus", package: "swift-lis")],
+      swiftSettings: settings),
+  ]
+)
