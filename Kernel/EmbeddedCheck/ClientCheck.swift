@@ -12,20 +12,19 @@ struct DeafSink: BusClientSink {
   mutating func handle(_ event: BusClientEvent) { events &+= 1 }
 }
 
-typealias CheckedClient = BusClient<64, 128>
-
 @c(check_client_size)
-public func checkClientSize() -> Int { MemoryLayout<CheckedClient>.size }
+public func checkClientSize() -> Int { BusClient.tableBytes(channels: 64, gpadls: 128) }
 
 @c(check_client_start)
-public func checkClientStart(_ memory: UnsafeMutableRawPointer) {
+public func checkClientStart(_ memory: UnsafeMutableRawPointer, _ tables: UnsafeMutableRawPointer) {
   let pages = ContactPages(interrupt: 0x1000, hostToGuestMonitor: 0x2000, guestToHostMonitor: 0x3000)
-  unsafe memory.initializeMemory(as: CheckedClient.self, to: CheckedClient(pages: pages))
+  unsafe memory.assumingMemoryBound(to: BusClient.self).initialize(
+    to: BusClient(pages: pages, tables: tables, channelCapacity: 64, gpadlCapacity: 128))
 }
 
 @c(check_client_walk)
 public func checkClientWalk(_ memory: UnsafeMutableRawPointer, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-  let client = unsafe memory.assumingMemoryBound(to: CheckedClient.self)
+  let client = unsafe memory.assumingMemoryBound(to: BusClient.self)
   var sink = DeafSink()
   do throws(BusClientError) {
     try unsafe client.pointee.connect(to: &sink)
@@ -48,6 +47,6 @@ public func checkClientWalk(_ memory: UnsafeMutableRawPointer, _ bytes: UnsafeRa
 
 @c(check_client_end)
 public func checkClientEnd(_ memory: UnsafeMutableRawPointer) {
-  let client = unsafe memory.assumingMemoryBound(to: CheckedClient.self)
+  let client = unsafe memory.assumingMemoryBound(to: BusClient.self)
   unsafe client.deinitialize(count: 1)
 }

@@ -13,7 +13,7 @@ extension BusClient {
 
   /// The channel at a place in the table, for those who look at all; `index` is below `channelCapacity`.
   public func channel(at index: Int) -> ClientChannel? {
-    guard index >= 0, index < channelCapacity, !channels[index].isFree else { return nil }
+    guard index >= 0, index < channels.capacity, !channels[index].isFree else { return nil }
     return channels[index]
   }
 
@@ -68,12 +68,12 @@ extension BusClient {
     guard case .connected = state else { throw .wrongState }
     guard let index = channelIndex(id) else { throw .unknownChannel }
     guard channels[index].isRescinded, channels[index].state == .closed else { throw .wrongChannelState }
-    for gpadl in 0..<gpadlCapacity where gpadls[gpadl].channel == id {
+    for gpadl in 0..<gpadls.capacity where gpadls[gpadl].channel == id {
       guard gpadls[gpadl].state == .abandoned || gpadls[gpadl].state == .free else { throw .gpadlsLeft }
     }
     try post(.channelReleased(ChannelReleased(channel: id)), &sink)
     channels[index] = .free
-    for gpadl in 0..<gpadlCapacity where gpadls[gpadl].channel == id { gpadls[gpadl] = .free }
+    for gpadl in 0..<gpadls.capacity where gpadls[gpadl].channel == id { gpadls[gpadl] = .free }
   }
 
   // MARK: From the host
@@ -82,7 +82,7 @@ extension BusClient {
     guard offersRequested else { return refuse(.notConnected, &sink) }
     guard offer.channel.isValid else { return refuse(.channelNumber, &sink) }
     var free = -1
-    for index in 0..<channelCapacity {
+    for index in 0..<channels.capacity {
       if channels[index].isFree {
         if free < 0 { free = index }
       } else if channels[index].id == offer.channel {
@@ -110,7 +110,7 @@ extension BusClient {
       channels[index].isModifying = false
       sink.handle(.modified(id, .invalidDeviceState))
     }
-    for gpadl in 0..<gpadlCapacity where gpadls[gpadl].channel == id {
+    for gpadl in 0..<gpadls.capacity where gpadls[gpadl].channel == id {
       switch gpadls[gpadl].state {
       case .free, .created, .abandoned: break
       case .creating:
@@ -142,7 +142,7 @@ extension BusClient {
 
   func channelIndex(_ id: ChannelID) -> Int? {
     guard id.rawValue != 0 else { return nil }
-    for index in 0..<channelCapacity where channels[index].id == id { return index }
+    for index in 0..<channels.capacity where channels[index].id == id { return index }
     return nil
   }
 

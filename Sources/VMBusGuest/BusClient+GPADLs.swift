@@ -17,8 +17,8 @@ extension BusClient {
     _ = try usableChannel(channel)
     guard pages.count > 0, pages.count <= Self.maximumPages else { throw .unusablePageCount }
     var place = 0
-    while place < gpadlCapacity, gpadls[place].state != .free { place &+= 1 }
-    guard place < gpadlCapacity else { throw .gpadlTableFull }
+    while place < gpadls.capacity, gpadls[place].state != .free { place &+= 1 }
+    guard place < gpadls.capacity else { throw .gpadlTableFull }
     while gpadlIndex(GPADLID(nextGPADL)) != nil { nextGPADL &+= 1 }
     let id = GPADLID(nextGPADL)
     nextGPADL &+= 1
@@ -91,7 +91,7 @@ extension BusClient {
   }
 
   func gpadlIndex(_ id: GPADLID) -> Int? {
-    for index in 0..<gpadlCapacity where gpadls[index].state != .free && gpadls[index].id == id { return index }
+    for index in 0..<gpadls.capacity where gpadls[index].state != .free && gpadls[index].id == id { return index }
     return nil
   }
 }

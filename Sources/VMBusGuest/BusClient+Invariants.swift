@@ -7,7 +7,7 @@ extension BusClient {
   /// each event.
   public func brokenInvariant() -> StaticString? {
     let isConnected = if case .connected = state { true } else { state == .unloading }
-    for index in 0..<channelCapacity where !channels[index].isFree {
+    for index in 0..<channels.capacity where !channels[index].isFree {
       let channel = channels[index]
       guard isConnected, offersRequested else { return "a channel without a connection" }
       guard channel.id.isValid else { return "a channel number out of range" }
@@ -19,7 +19,7 @@ extension BusClient {
       }
       if channel.isModifying && channel.state != .open { return "a closed channel is modified" }
     }
-    for index in 0..<gpadlCapacity where gpadls[index].state != .free {
+    for index in 0..<gpadls.capacity where gpadls[index].state != .free {
       guard channelIndex(gpadls[index].channel) != nil else { return "a GPADL without a channel" }
       guard gpadlIndex(gpadls[index].id) == index else { return "two GPADLs with one number" }
     }

@@ -3,11 +3,10 @@
 import VMBus
 
 /// The guest's end of the VMBus: a value without threads, clocks or I/O, and without allocations, so that it lives in a
-/// kernel module as well as in a test. `channelCapacity` and `gpadlCapacity` are the sizes of its tables; the value is
-/// about 100 bytes a channel and 12 a GPADL, so a kernel keeps it in allocated memory, not on a stack.
+/// kernel module as well as in a test. Its tables lie in memory that the shell gives it.
 ///
 /// The host may be hostile: what it sends out of turn is dropped and counted, and nothing that it sends traps.
-public struct BusClient<let channelCapacity: Int, let gpadlCapacity: Int>: ~Copyable {
+public struct BusClient: ~Copyable {
   public enum State: Equatable, Sendable {
     case disconnected
     /// The version with this index (`ProtocolVersion.supported`) has been asked for.
@@ -25,19 +24,31 @@ public struct BusClient<let channelCapacity: Int, let gpadlCapacity: Int>: ~Copy
   let newestVersion: ProtocolVersion
   let pages: ContactPages
 
-  var channels: InlineArray<channelCapacity, ClientChannel>
-  var gpadls: InlineArray<gpadlCapacity, ClientGPADL>
+  let channels: FixedTable<ClientChannel>
+  let gpadls: FixedTable<ClientGPADL>
   /// Linux starts here too; the host must take any number.
   var nextGPADL: UInt32 = 0xE1E10
   var nextOpen: UInt32 = 1
   private var refusalCounts: InlineArray<32, UInt32>
 
-  public init(targetVP: VPIndex = VPIndex(0), newestVersion: ProtocolVersion = .v5_3, pages: ContactPages) {
+  /// Bytes of memory for the tables of so many channels and GPADLs.
+  public static func tableBytes(channels: Int, gpadls: Int) -> Int {
+    // Channels first: their alignment is the greater.
+    FixedTable<ClientChannel>.byteCount(capacity: channels) &+ FixedTable<ClientGPADL>.byteCount(capacity: gpadls)
+  }
+
+  /// `tables` is `tableBytes` of memory, aligned to 16, that stays until the client is used no more.
+  public init(
+    targetVP: VPIndex = VPIndex(0), newestVersion: ProtocolVersion = .v5_3, pages: ContactPages,
+    tables: UnsafeMutableRawPointer, channelCapacity: Int, gpadlCapacity: Int
+  ) {
     self.targetVP = targetVP
     self.newestVersion = newestVersion
     self.pages = pages
-    channels = InlineArray(repeating: .free)
-    gpadls = InlineArray(repeating: .free)
+    unsafe channels = FixedTable(memory: tables, capacity: channelCapacity, repeating: .free)
+    unsafe gpadls = FixedTable(
+      memory: tables + FixedTable<ClientChannel>.byteCount(capacity: channelCapacity), capacity: gpadlCapacity,
+      repeating: .free)
     refusalCounts = InlineArray(repeating: 0)
   }
 
@@ -119,8 +130,8 @@ public struct BusClient<let channelCapacity: Int, let gpadlCapacity: Int>: ~Copy
   private mutating func disconnect() {
     state = .disconnected
     offersRequested = false
-    for index in 0..<channelCapacity { channels[index] = .free }
-    for index in 0..<gpadlCapacity { gpadls[index] = .free }
+    for index in 0..<channels.capacity { channels[index] = .free }
+    for index in 0..<gpadls.capacity { gpadls[index] = .free }
   }
 
   // MARK: For the other parts
