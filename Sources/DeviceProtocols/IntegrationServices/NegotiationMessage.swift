@@ -59,18 +59,20 @@ public struct NegotiationMessage: Sendable {
     return .chosen(framework: framework, message: message)
   }
 
-  /// Writes a guest's answer into `body`.
-  @_lifetime(body: copy body)
-  public static func encode(_ answer: Answer, into body: inout MutableRawSpan) throws(WireError) {
+  /// Writes a guest's answer into the body that begins at `start`.
+  @_lifetime(bytes: copy bytes)
+  public static func encode(
+    _ answer: Answer, into bytes: inout MutableRawSpan, at start: Int
+  ) throws(WireError) {
     switch answer {
     case .chosen(let framework, let message):
-      try body.write(UInt16(1), at: 0)
-      try body.write(UInt16(1), at: 2)
-      try write(framework, to: &body, at: 8)
-      try write(message, to: &body, at: 12)
+      try bytes.write(UInt16(1), at: start)
+      try bytes.write(UInt16(1), at: start &+ 2)
+      try write(framework, to: &bytes, at: start &+ 8)
+      try write(message, to: &bytes, at: start &+ 12)
     case .none:
-      try body.write(UInt16(0), at: 0)
-      try body.write(UInt16(0), at: 2)
+      try bytes.write(UInt16(0), at: start)
+      try bytes.write(UInt16(0), at: start &+ 2)
     }
   }
 
