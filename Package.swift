@@ -74,8 +74,13 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition"], swiftSettings: settings),
     .testTarget(name: "ControlAPITests", dependencies: ["ControlAPI"], swiftSettings: settings),
+    // Both ends of a software machine, for the end-to-end tests.
+    .executableTarget(
+      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "CLinux"], path: "Tests/SoftwareMachineProbe",
+      swiftSettings: settings),
     .testTarget(
-      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine"], swiftSettings: settings),
+      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe"],
+      swiftSettings: settings),
     .testTarget(
       name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI"],
       swiftSettings: settings),

@@ -91,3 +91,31 @@ int clinux_add_entropy(int descriptor, const void *bytes, int count) {
   memcpy(pool.head.buf, bytes, (size_t)count);
   return ioctl(descriptor, RNDADDENTROPY, &pool) < 0 ? -errno : 0;
 }
+
+static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+static struct sigaction before[4];
+static volatile int signal_descriptor = -1;
+
+static void report_signal(int number) {
+  int saved = errno;
+  unsigned char byte = (unsigned char)number;
+  ssize_t ignored = write(signal_descriptor, &byte, 1);
+  (void)ignored;
+  errno = saved;
+}
+
+void clinux_catch_signals(int descriptor) {
+  signal_descriptor = descriptor;
+  for (int i = 0; i < 4; i++) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = caught[i] == SIGPIPE ? SIG_IGN : report_signal;
+    action.sa_flags = SA_RESTART;
+    sigaction(caught[i], &action, &before[i]);
+  }
+}
+
+void clinux_restore_signals(void) {
+  for (int i = 0; i < 4; i++) sigaction(caught[i], &before[i], NULL);
+  signal_descriptor = -1;
+}

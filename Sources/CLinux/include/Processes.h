@@ -21,3 +21,9 @@ int clinux_process_descriptor(pid_t process);
 
 /// Adds `count` bytes of seed to the kernel's random pool and credits them (RNDADDENTROPY), at most 256 of them.
 int clinux_add_entropy(int descriptor, const void *bytes, int count);
+
+/// From now on SIGINT, SIGTERM and SIGHUP write their number as one byte to `descriptor`; SIGPIPE is ignored.
+void clinux_catch_signals(int descriptor);
+
+/// Puts the dispositions from before `clinux_catch_signals` back.
+void clinux_restore_signals(void);

@@ -21,6 +21,12 @@ enum SystemFiles {
     return result
   }
 
+  /// Writes a new file.
+  static func write(_ bytes: [UInt8], to path: String) throws(SystemError) {
+    let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC)
+    try Stream.writeAll(file.number, bytes)
+  }
+
   static func text(at path: String) -> String? {
     bytes(at: path).map { String(decoding: $0, as: UTF8.self) }
   }

@@ -14,6 +14,8 @@ public enum SoftwareMachineError: Error, Equatable, CustomStringConvertible {
   case qemu(String)
   /// The inner Linux died or hangs, with the last lines of its log.
   case innerLinux(String)
+  /// A signal ended the preparation; nothing is left behind.
+  case interrupted(signal: Int32)
   /// The inner program ended by a signal.
   case innerCrash(signal: Int32)
 
@@ -25,6 +27,7 @@ public enum SoftwareMachineError: Error, Equatable, CustomStringConvertible {
     case .file(let path, let reason): "\(path): \(reason)"
     case .qemu(let reason): "QEMU failed: \(reason)"
     case .innerLinux(let reason): "the software machine's Linux failed: \(reason)"
+    case .interrupted(let signal): "interrupted by \(SystemFiles.signalName(signal))"
     case .innerCrash(let signal): "the inner lis ended by signal \(signal) (\(SystemFiles.signalName(signal)))"
     }
   }

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+
+/// The inner machine, booted and waiting for its orders, as a file that QEMU restores.
+struct SavedState {
+  let path: String
+
+  /// What a state depends on: the boot image, QEMU, its arguments, this machine's clock.
+  static func identity(
+    bootImage: String, qemu: String, qemuVersion: String, memoryMebibytes: Int
+  ) -> String {
+    var hash = ContentHash()
+    hash.add("\(bootImage) \(qemu) \(qemuVersion) \(QEMUCommand.machine(memoryMebibytes: memoryMebibytes))")
+    hash.add(QEMUCommand.kernelCommandLine(tscKilohertz: nil))
+    // The state holds this processor's counter frequency.
+    let processor = (SystemFiles.text(at: "/proc/cpuinfo") ?? "").split(separator: "\n")
+      .first { $0.hasPrefix("model name") }
+    hash.add("\(processor ?? "") \(SystemFiles.text(at: "/etc/machine-id") ?? "")")
+    return "state-\(hash.text)"
+  }
+
+  static func cached(_ identity: String, in cache: Cache) -> SavedState? {
+    cache.find(identity).map { SavedState(path: $0 + "/state") }
+  }
+
+  /// Boots the machine, waits until its init is ready, saves it.
+  static func prepare(
+    _ identity: String, qemu: String, kernel: InnerKernel, bootImage: BootImage, memoryMebibytes: Int,
+    in cache: Cache, interrupts: Interrupts, progress: (String) -> Void
+  ) throws(SoftwareMachineError) -> SavedState {
+    if let state = cached(identity, in: cache) { return state }
+    progress("booting the software machine's Linux")
+    let folder = try cache.build(identity) { folder throws(SoftwareMachineError) in
+      let command = QEMUCommand.boot(
+        memoryMebibytes: memoryMebibytes, kernel: kernel.image, initramfs: bootImage.path,
+        commandLine: QEMUCommand.kernelCommandLine(tscKilohertz: timeStampKilohertz()))
+      do {
+        let null = try Descriptor.open("/dev/null", O_RDWR)
+        let port = try Descriptor.socketPair()
+        let serial = try Descriptor.socketPair()
+        let monitor = try Descriptor.socketPair()
+        let messages = try Descriptor.pipe()
+        Stream.setNonblocking(messages.first.number)
+        let process = try ChildProcess(
+          qemu, command,
+          descriptors: [
+            null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
+            monitor.second.number,
+          ])
+        defer { process.killAndWait() }
+        try waitUntilReady(process, serial: serial.first.number, messages: messages.first.number, interrupts)
+        // Let the kernel finish what it does in the background before everything stands still for good.
+        usleep(300_000)
+        progress("saving the software machine's state")
+        try save(monitor.first.number, to: folder + "/state", interrupts)
+      } catch let error as SystemError {
+        throw .preparation("the software machine cannot be started: \(error)")
+      } catch let error as SoftwareMachineError {
+        throw error
+      } catch {
+        throw .preparation("the software machine cannot be started")
+      }
+    }
+    return SavedState(path: folder + "/state")
+  }
+
+  private static func waitUntilReady(
+    _ process: borrowing ChildProcess, serial: Int32, messages: Int32, _ interrupts: Interrupts
+  ) throws(SoftwareMachineError) {
+    Stream.setNonblocking(serial)
+    var log = InnerLog()
+    // Lost interrupts (see `OuterLoop`) can happen here too, and the machine is on a busy computer maybe.
+    for _ in 0..<3000 {
+      var entries = [serial, process.ended.number].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      _ = Stream.poll(&entries, milliseconds: 100)
+      if let signal = interrupts.pending() { throw .interrupted(signal: signal) }
+      var bytes: [UInt8] = []
+      while case .bytes = Stream.read(serial, into: &bytes, limit: 65536) {}
+      for finding in log.append(bytes[...]) {
+        switch finding {
+        case .ready: return
+        case .failed(let reason): throw .innerLinux(reason)
+        case .panic(let line): throw .innerLinux("\(line); \(log.tail)")
+        }
+      }
+      if entries[1].revents != 0 {
+        var bytes: [UInt8] = []
+        _ = Stream.read(messages, into: &bytes, limit: 4096)
+        let text = String(decoding: bytes, as: UTF8.self)
+        throw .qemu(text.isEmpty ? "it ended while the inner Linux booted; \(log.tail)" : text)
+      }
+      _ = Stream.write(serial, [UInt8(ascii: "\n")])
+    }
+    throw .innerLinux("it was not ready after five minutes; \(log.tail)")
+  }
+
+  private static func save(
+    _ descriptor: Int32, to path: String, _ interrupts: Interrupts
+  ) throws(SoftwareMachineError) {
+    var monitor = Monitor(descriptor)
+    let target =
+      "exec:cat > '\(path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
+    for command in [
+      "{\"execute\":\"qmp_capabilities\"}",
+      "{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":1000000000000}}",
+      "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\(Monitor.quoted(target))}}",
+    ] {
+      guard let answer = monitor.execute(command) else { throw .qemu("its monitor does not answer") }
+      guard !answer.contains("\"error\"") else { throw .qemu(answer) }
+    }
+    while true {
+      guard let answer = monitor.execute("{\"execute\":\"query-migrate\"}") else {
+        throw .qemu("it ended while the state was saved")
+      }
+      if answer.contains("\"completed\"") { return }
+      if answer.contains("\"failed\"") { throw .qemu("the state cannot be saved (is the disk full?): \(answer)") }
+      if let signal = interrupts.pending() { throw .interrupted(signal: signal) }
+      usleep(20_000)
+    }
+  }
+
+  /// The time stamp counter's rate, measured against the monotonic clock for 50 ms.
+  private static func timeStampKilohertz() -> UInt64? {
+    func now() -> (counter: UInt64, nanoseconds: UInt64) {
+      var time = timespec()
+      _ = unsafe clock_gettime(CLOCK_MONOTONIC_RAW, &time)
+      return (clinux_time_stamp(), UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+    }
+    let start = now()
+    usleep(50_000)
+    let end = now()
+    guard end.counter > start.counter, end.nanoseconds > start.nanoseconds else { return nil }
+    return (end.counter &- start.counter) &* 1_000_000 / (end.nanoseconds &- start.nanoseconds)
+  }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// The outer program's loop while the machine runs: one thread, from QEMU's start to its end.
+struct OuterLoop: ~Copyable {
+  private var pump: LinkPump
+  private let process: ChildProcess
+  private let serial: Int32
+  private let messages: Int32
+  private let listener: Int32
+  private let interrupts: Interrupts
+  private var log = InnerLog()
+  private var errors: [UInt8] = []
+  private var result: Result<Int32, SoftwareMachineError>?
+  private var signals = 0
+
+  /// QEMU up to 10.1 changes a processor's word of pending interrupts at VMRUN and VMEXIT without a lock: an interrupt
+  /// that another thread raises in that moment is lost, and the inner Linux, which stops its tick when it is idle, may
+  /// sleep for ever. Any later interrupt makes the processor look again, so one comes from the serial line this often.
+  private static let kick: UInt64 = 100_000_000
+  /// The wall clock goes in this often; the answer shows that the inner machine lives.
+  private static let ticksPerTime = 20
+  /// Kicks without any sign of life after which the inner machine counts as dead. Counted in our own turns, not by the
+  /// clock, so that stopping and continuing this process does not look like it.
+  private static let ticksToDeath = 600
+
+  init(
+    pump: consuming LinkPump, process: consuming ChildProcess, serial: Int32,
+    messages: Int32, listener: Int32, interrupts: Interrupts
+  ) {
+    self.pump = pump
+    self.process = process
+    self.serial = serial
+    self.messages = messages
+    self.listener = listener
+    self.interrupts = interrupts
+    Stream.setNonblocking(serial)
+    Stream.setNonblocking(messages)
+  }
+
+  mutating func run() -> Result<Int32, SoftwareMachineError> {
+    defer {
+      process.killAndWait()
+      pump.closeAll()
+    }
+    pump.writePort()
+    var nextKick = Self.now() &+ Self.kick
+    var ticks = 0
+    var silent = 0
+    while true {
+      var entries = [
+        pollfd(fd: process.ended.number, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: serial, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: messages, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: interrupts.descriptor, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: pump.link.canOpen ? listener : -1, events: Int16(POLLIN), revents: 0),
+      ]
+      pump.prepare(&entries)
+      let now = Self.now()
+      let wait = nextKick > now ? Int32((nextKick &- now) / 1_000_000 &+ 1) : 0
+      _ = Stream.poll(&entries, milliseconds: wait)
+
+      if entries[1].revents != 0 { readSerial() }
+      if entries[2].revents != 0 { readMessages() }
+      if entries[3].revents != 0 { forwardSignals() }
+      if entries[4].revents != 0 { accept() }
+      var events: [Link.Event] = []
+      do {
+        try pump.process(entries, events: &events)
+      } catch {
+        result = .failure(.innerLinux("\(error)"))
+      }
+      if !events.isEmpty || entries[5].revents != 0 { silent = 0 }
+      for event in events { handle(event) }
+      if let result, !pump.hasPending { return result }
+      if entries[0].revents != 0 {
+        readSerial()
+        readMessages()
+        return result ?? .failure(deathOfQEMU())
+      }
+      if signals > 2 { return result ?? .success(128 + SIGINT) }
+
+      if Self.now() >= nextKick {
+        nextKick = Self.now() &+ Self.kick
+        _ = Stream.write(serial, [UInt8(ascii: "\n")])
+        ticks += 1
+        silent += 1
+        if ticks % Self.ticksPerTime == 0 { pump.link.sendTime(SoftwareMachine.wallClock()) }
+        if silent > Self.ticksToDeath {
+          return .failure(.innerLinux("it has not answered for a minute; \(log.tail)"))
+        }
+      }
+    }
+  }
+
+  private mutating func handle(_ event: Link.Event) {
+    switch event {
+    case .exited(let code): result = result ?? .success(code)
+    case .crashed(let signal): result = result ?? .failure(.innerCrash(signal: signal))
+    case .failure(let reason): result = result ?? .failure(.innerLinux(reason))
+    default: break
+    }
+  }
+
+  private mutating func readSerial() {
+    var bytes: [UInt8] = []
+    while case .bytes = Stream.read(serial, into: &bytes, limit: 65536) {}
+    for finding in log.append(bytes[...]) {
+      switch finding {
+      case .ready: break
+      case .failed(let reason): result = result ?? .failure(.innerLinux(reason))
+      case .panic(let line): result = result ?? .failure(.innerLinux("\(line); \(log.tail)"))
+      }
+    }
+  }
+
+  private mutating func readMessages() {
+    while case .bytes = Stream.read(messages, into: &errors, limit: 4096) {}
+    if errors.count > 4096 { errors.removeSubrange(..<(errors.count - 4096)) }
+  }
+
+  /// The first two signals go to the inner program, which does with them what it does natively; a third ends all.
+  private mutating func forwardSignals() {
+    while let signal = interrupts.pending() {
+      signals += 1
+      pump.link.sendSignal(signal)
+    }
+  }
+
+  private mutating func accept() {
+    let descriptor = Glibc.accept(listener, nil, nil)
+    guard descriptor >= 0 else { return }
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    guard let stream = pump.link.openConnection() else {
+      close(descriptor)
+      return
+    }
+    pump.attach(socket: descriptor, to: stream)
+  }
+
+  private func deathOfQEMU() -> SoftwareMachineError {
+    let text = String(decoding: errors, as: UTF8.self).split(separator: "\n").suffix(4).joined(separator: "; ")
+    return .qemu(text.isEmpty ? "it ended by itself; the inner Linux: \(log.tail)" : text)
+  }
+
+  private static func now() -> UInt64 {
+    var time = timespec()
+    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+}
