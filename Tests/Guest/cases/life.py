@@ -28,7 +28,7 @@ def reboots(suite, guest, rounds):
                 if number % 2 == 0:
                     vm.lis("vm", "restart", vm.name)
                 else:
-                    vm.console.send(b"0 reboot\n")
+                    vm.console.send(b"0 /sbin/reboot\n")
                 vm.rebooted(since)
                 vm.services_ready()
                 figures.append(vm.host_figures())
@@ -97,7 +97,7 @@ def crash_kernel(suite, guest):
             vm.services_ready()
         with suite.check("a reboot leads back to the first kernel"):
             since = vm.console.mark()
-            vm.console.send(b"0 reboot\n")
+            vm.console.send(b"0 /sbin/reboot\n")
             vm.rebooted(since)
             vm.sh("! test -e /proc/vmcore")
             vm.services_ready()
@@ -167,5 +167,5 @@ def life_cycle(suite, guest):
 def power_off(suite, guest):
     with Machine(suite, guest, memory="256M") as vm:
         with suite.check("poweroff in the guest ends `lis run` with 0"):
-            vm.console.send(b"0 poweroff\n")
+            vm.console.send(b"0 /sbin/poweroff\n")
             expect_equal(vm.ended(), 0, "exit code of `lis run`")
