@@ -7,43 +7,249 @@ import VMBus
 
 /// A KVM virtual machine that looks like a Hyper-V partition to Linux.
 ///
-/// Threads: one per processor (`vp0`…) in KVM_RUN, and `synic`, which watches for freed message slots and carries serial
-/// output. All public methods may be called from any thread but those two kinds.
+/// Threads: one per processor (`vp0`…) in KVM_RUN, and `synic`, which watches for freed message slots, and `serial`, which
+/// carries the console's output. The steering methods (`start`, `pause`, `resume`, `reset`, `stop`) may be called from any
+/// thread but those; they wait for each other.
+///
+/// Time: the guest's reference time (TIME_REF_COUNT, the reference TSC page, the synthetic timers) is KVM's clock of the
+/// virtual machine. It stands still while the partition is paused: at `pause` it is read, at `resume` it is set back to
+/// that (KVM_SET_CLOCK; KVM then gives the TSC page a new offset). Linux takes its scheduler's clock and its time of day
+/// from there, so a pause of any length looks like no time at all: no soft lockups, no RCU stalls, and the time service's
+/// "set now" afterwards brings the wall clock forward. KVM_KVMCLOCK_CTRL is not used: it speaks to kvmclock, which this
+/// guest does not see. The reference time goes on over a reset.
 public final class Partition: Sendable {
   public let memory: GuestMemory
   public let processors: Int
 
-  /// Opens files, builds the machine, loads the kernel. No processor runs yet.
-  public init(_ configuration: PartitionConfiguration, delegate: any PartitionDelegate) throws(PartitionError) {
-    memory = try GuestMemory(byteCount: configuration.memoryBytes)
-    processors = configuration.processors
+  private enum Phase: Equatable {
+    case created
+    case running
+    case paused
+    case stopped
   }
 
+  private struct Lifecycle: ~Copyable {
+    var phase = Phase.created
+    var threads: [DedicatedThread] = []
+    var initialStates: [ProcessorState] = []
+    var controllers: [[UInt64]] = []
+    var resets: UInt64 = 0
+  }
+
+  private let core: PartitionCore
+  private let virtualProcessors: [VirtualProcessor]
+  private let loader: BootLoader
+  private let acpi: [UInt8]
+  private let service: ServiceThread
+  private let lifecycle = Mutex(Lifecycle())
+  /// The clock in nanoseconds while the partition is paused or has not begun, 0 while it runs.
+  private let frozenClock = Atomic<UInt64>(0)
+  private let created = PartitionCore.monotonic()
+
+  /// Opens files, builds the machine, loads the kernel. No processor runs yet.
+  public init(_ configuration: PartitionConfiguration, delegate: any PartitionDelegate) throws(PartitionError) {
+    try configuration.check()
+    processors = configuration.processors
+    memory = try GuestMemory(byteCount: configuration.memoryBytes)
+    // The cheap checks of the input come before anything is built.
+    loader = try BootLoader(configuration, ranges: memory.ranges)
+    let machine = try VirtualMachineDescriptor(kvmPath: configuration.kvmPath)
+    core = try PartitionCore(
+      memory: memory, machine: machine, processors: processors, hasSerial: configuration.serial != nil,
+      delegate: delegate)
+    try machine.map(memory)
+    let addressBits = machine.supportedCPUID.first { $0.function == 0x8000_0008 }.map { UInt8($0.eax & 0xFF) } ?? 36
+    acpi = ACPITables(
+      processors: processors, hasSerial: configuration.serial != nil,
+      highMMIO: GuestLayout.highMMIO(physicalAddressBits: addressBits)
+    ).encoded()
+    let table = CPUIDTable(supported: machine.supportedCPUID, processors: processors)
+    var virtualProcessors: [VirtualProcessor] = []
+    for index in 0..<processors {
+      virtualProcessors.append(try VirtualProcessor(index, in: machine, cpuid: table))
+    }
+    self.virtualProcessors = virtualProcessors
+    // Routes to a SynIC are accepted only after it is on.
+    try machine.routeInterrupts(processors: processors)
+    for synic in core.synic {
+      try machine.bindInterrupt(
+        Interrupt.synic + UInt32(synic.index), to: synic.interrupt, resample: synic.endOfMessage)
+    }
+    guard clinux_kick_install() == 0 else { throw .system(operation: "installing a signal handler", errno: EINVAL) }
+    try Self.load(loader, acpi, into: memory, virtualProcessors)
+    service = try ServiceThread(core, sink: configuration.serial)
+  }
+
+  deinit { stop() }
+
+  /// Puts kernel and parameters into (zeroed) memory and the first processor at its entry.
+  private static func load(
+    _ loader: BootLoader, _ acpi: [UInt8], into memory: GuestMemory, _ processors: [VirtualProcessor]
+  ) throws(PartitionError) {
+    try loader.load(into: memory, acpi: acpi, seed: randomSeed())
+    for processor in processors { try processor.setPlatformRegisters() }
+    try processors.first?.enterKernel(at: loader.entry)
+  }
+
+  private static func randomSeed() -> [UInt8] {
+    var seed = [UInt8](repeating: 0, count: 64)
+    let count = unsafe seed.withUnsafeMutableBytes { unsafe clinux_random($0.baseAddress, $0.count) }
+    return count == seed.count ? seed : []
+  }
+
+  // MARK: steering
+
   /// Lets the processors run.
-  public func start() throws(PartitionError) {}
+  public func start() throws(PartitionError) {
+    try lifecycle.withLock { (state) throws(PartitionError) in
+      guard state.phase == .created else { throw .wrongState("it was started before") }
+      // Taken now, when nothing has run; the first processor's entry is set again at each reset.
+      for processor in virtualProcessors {
+        state.initialStates.append(try ProcessorState(of: processor, savedMSRs: core.machine.savedMSRs))
+      }
+      state.controllers = try core.machine.interruptControllers()
+      for processor in virtualProcessors {
+        let core = core
+        state.threads.append(
+          try DedicatedThread(name: "vp\(processor.index)") {
+            do throws(PartitionError) {
+              var loop = try ProcessorLoop(processor, core)
+              loop.serve()
+            } catch {
+              while core.control.obey(processor.index) { core.end(.failed("\(error)")) }
+            }
+          })
+      }
+      core.control.adopt(threads: state.threads.map(\.handle))
+      state.phase = .running
+      core.control.run()
+    }
+  }
+
   /// Returns when every processor has left the guest and the reference time stands still.
-  public func pause() throws(PartitionError) {}
-  public func resume() throws(PartitionError) {}
-  /// Reloads the kernel and starts again, from any state but stopped. The delegate's bus must be reset by its owner
-  /// between the guest's end and this call; doorbells must be unbound.
-  public func reset() throws(PartitionError) {}
+  public func pause() throws(PartitionError) {
+    try lifecycle.withLock { (state) throws(PartitionError) in
+      guard state.phase == .running else { throw .wrongState("it is not running") }
+      core.control.park()
+      frozenClock.store(try core.machine.clock, ordering: .releasing)
+      state.phase = .paused
+    }
+  }
+
+  /// Goes on where `pause` left off; the reference time, too.
+  public func resume() throws(PartitionError) {
+    try lifecycle.withLock { (state) throws(PartitionError) in
+      guard state.phase == .paused else { throw .wrongState("it is not paused") }
+      try core.machine.setClock(frozenClock.load(ordering: .acquiring))
+      frozenClock.store(0, ordering: .releasing)
+      state.phase = .running
+      // A guest that has ended stays where it is.
+      if core.control.end == nil { core.control.run() }
+    }
+  }
+
+  /// Reloads the kernel and starts again, running or paused, ended or not. The delegate's bus must be reset by its owner
+  /// before this call, and its doorbells unbound: events and messages of before are forgotten here.
+  public func reset() throws(PartitionError) {
+    try lifecycle.withLock { (state) throws(PartitionError) in
+      guard state.phase == .running || state.phase == .paused else { throw .wrongState("it is not running") }
+      core.control.park()
+      for (processor, initial) in zip(virtualProcessors, state.initialStates) { try initial.restore(to: processor) }
+      for synic in core.synic { synic.reset() }
+      try core.machine.setInterruptControllers(state.controllers)
+      core.serial?.reset()
+      core.ports.reset()
+      // A restart begins with memory that reads as zeros and costs the host nothing, as the first start did.
+      memory.discardAll()
+      try Self.load(loader, acpi, into: memory, virtualProcessors)
+      state.resets += 1
+      core.control.clearEnd()
+      if state.phase == .paused {
+        try core.machine.setClock(frozenClock.load(ordering: .acquiring))
+        frozenClock.store(0, ordering: .releasing)
+        state.phase = .running
+      }
+      core.control.run()
+    }
+  }
+
   /// Ends and joins all threads. The object is of no further use. May be called twice.
-  public func stop() {}
-  public func injectNMI() throws(PartitionError) {}
+  public func stop() {
+    lifecycle.withLock { state in
+      guard state.phase != .stopped else { return }
+      state.phase = .stopped
+      core.control.exit()
+      for thread in state.threads { thread.join() }
+      state.threads = []
+      service.stop()
+    }
+  }
+
+  /// A non-maskable interrupt on every processor, as a server's NMI button does it.
+  public func injectNMI() throws(PartitionError) {
+    for processor in virtualProcessors { try processor.injectNMI() }
+  }
+
+  // MARK: SynIC
 
   /// Writes one message (payload at most 240 bytes) to the slot of SINT2 and raises it. false: the slot is busy or not
   /// enabled; `messageSlotFreed` follows.
-  public func postSynICMessage(_ payload: RawSpan, to vp: UInt32) -> Bool { false }
+  public func postSynICMessage(_ payload: RawSpan, to vp: UInt32) -> Bool {
+    guard vp < UInt32(core.synic.count) else { return false }
+    let synic = core.synic[Int(vp)]
+    switch synic.post(payload) {
+    case .delivered: return true
+    case .busy:
+      service.watchEndOfMessage(Int(vp))
+      return false
+    case .offline: return false
+    }
+  }
+
   /// Sets an event flag (a channel's relid) and raises SINT2 if it was clear. Any thread. Kept while the guest has no
   /// event page.
-  public func signalSynICEvent(flag: UInt32, vp: UInt32) {}
-  /// Lets guest signals on `connection` increment `eventFD` without leaving the kernel.
-  public func bindDoorbell(connection: UInt32, eventFD: Int32) throws(PartitionError) {}
-  public func unbindDoorbell(connection: UInt32, eventFD: Int32) {}
+  public func signalSynICEvent(flag: UInt32, vp: UInt32) {
+    guard vp < UInt32(core.synic.count) else { return }
+    core.synic[Int(vp)].signal(flag: flag)
+  }
+
+  /// Lets guest signals on `connection` (24 bits) increment `eventFD` without leaving the kernel.
+  public func bindDoorbell(connection: UInt32, eventFD: Int32) throws(PartitionError) {
+    try core.machine.doorbell(connection: connection, eventFD: eventFD, remove: false)
+  }
+
+  public func unbindDoorbell(connection: UInt32, eventFD: Int32) {
+    // Not bound is what was wanted.
+    try? core.machine.doorbell(connection: connection, eventFD: eventFD, remove: true)
+  }
+
+  // MARK: clock, console, counters
 
   /// The guest's reference time (TIME_REF_COUNT), 100 ns units.
-  public var referenceTime: UInt64 { 0 }
+  public var referenceTime: UInt64 {
+    let frozen = frozenClock.load(ordering: .acquiring)
+    if frozen != 0 { return frozen / 100 }
+    return ((try? core.machine.clock) ?? 0) / 100
+  }
+
   /// Offers bytes to the serial port's receiver; returns how many fitted into its bounded queue.
-  @discardableResult public func serialInput(_ bytes: [UInt8]) -> Int { 0 }
-  public var statistics: PartitionStatistics { PartitionStatistics() }
+  @discardableResult public func serialInput(_ bytes: [UInt8]) -> Int { core.serial?.receive(bytes) ?? bytes.count }
+
+  /// Why the guest ended, nil while it has not.
+  public var end: PartitionEnd? { core.control.end }
+
+  public var statistics: PartitionStatistics {
+    var statistics = PartitionStatistics()
+    for processor in virtualProcessors {
+      for kind in ExitCounters.Kind.allCases {
+        let value = processor.counters.value(kind)
+        if value > 0 { statistics.userExits["\(kind)", default: 0] &+= value }
+      }
+      for (name, value) in processor.statistics?.read() ?? [:] { statistics.kernel[name, default: 0] &+= value }
+    }
+    statistics.initToFirstRun = core.firstRunTime.map { $0 &- created }
+    statistics.resets = lifecycle.withLock { $0.resets }
+    statistics.serialBytesOut = core.serial?.bytesOut ?? 0
+    return statistics
+  }
 }

@@ -7,8 +7,8 @@ public struct PartitionStatistics: Sendable {
   public var totalUserExits: UInt64 { userExits.values.reduce(0, &+) }
   /// KVM's own counters summed over the processors (`exits`, `io_exits`, `halt_exits`, …), empty where the host has none.
   public var kernel: [String: UInt64] = [:]
-  /// Nanoseconds from the start of the process to the first KVM_RUN, nil before it.
-  public var processStartToFirstRun: UInt64?
+  /// Nanoseconds from `Partition.init` to the first KVM_RUN, nil before it.
+  public var initToFirstRun: UInt64?
   public var resets: UInt64 = 0
   public var serialBytesOut: UInt64 = 0
 }

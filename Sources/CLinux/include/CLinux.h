@@ -4,4 +4,5 @@
 #include <linux/kvm.h>
 #include <stdint.h>
 
+#include "KVM.h"
 #include "Processes.h"

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import VMBus
+
+/// What a processor's thread does: enter the guest, answer the exit, again.
+@safe struct ProcessorLoop: ~Copyable {
+  private let processor: VirtualProcessor
+  private let machine: PartitionCore
+  private let run: UnsafeMutablePointer<kvm_run>
+  private let runBytes: Int
+  /// The one kernel error that a processor may show when another thread is faster.
+  private var complained = false
+
+  init(_ processor: VirtualProcessor, _ machine: PartitionCore) throws(PartitionError) {
+    self.processor = processor
+    self.machine = machine
+    runBytes = processor.runAreaBytes
+    guard
+      let area = unsafe mmap(nil, runBytes, PROT_READ | PROT_WRITE, MAP_SHARED, processor.descriptor.raw, 0),
+      unsafe area != MAP_FAILED
+    else { throw .system(operation: "mapping processor \(processor.index)'s run area", errno: errno) }
+    unsafe run = area.assumingMemoryBound(to: kvm_run.self)
+  }
+
+  deinit { unsafe munmap(run, runBytes) }
+
+  /// Returns when the partition stops.
+  mutating func serve() {
+    unsafe clinux_kick_target(run)
+    defer { clinux_kick_target(nil) }
+    while machine.control.obey(processor.index) {
+      machine.noteFirstRun()
+      while enterGuest() {}
+    }
+  }
+
+  /// One trip; false when there may be an order.
+  private mutating func enterGuest() -> Bool {
+    let result = clinux_ioctl(processor.descriptor.raw, CLINUX_KVM_RUN, 0)
+    if result < 0 {
+      switch Int32(-result) {
+      case EINTR:
+        unsafe run.pointee.immediate_exit = 0
+        processor.counters.count(.interrupted)
+        return false
+      case EAGAIN:
+        // A processor that waited for its start-up message has got it.
+        processor.counters.count(.again)
+        return true
+      case let code:
+        machine.end(.failed("processor \(processor.index) cannot enter the guest: \(SystemError.text(code))"))
+        return false
+      }
+    }
+    switch Int32(unsafe run.pointee.exit_reason) {
+    case KVM_EXIT_IO: return port()
+    case KVM_EXIT_HYPERV: return hyperV()
+    case KVM_EXIT_MMIO:
+      processor.counters.count(.memory)
+      // Nothing is there: reads give ones.
+      if unsafe run.pointee.mmio.is_write == 0 {
+        unsafe run.pointee.mmio.data = (255, 255, 255, 255, 255, 255, 255, 255)
+      }
+      return true
+    case KVM_EXIT_X86_RDMSR, KVM_EXIT_X86_WRMSR: return register()
+    case KVM_EXIT_SYSTEM_EVENT: return systemEvent()
+    case KVM_EXIT_SHUTDOWN:
+      processor.counters.count(.shutdown)
+      machine.end(.tripleFault)
+      return false
+    case KVM_EXIT_INTR:
+      processor.counters.count(.interrupted)
+      return false
+    case KVM_EXIT_FAIL_ENTRY:
+      let reason = unsafe run.pointee.fail_entry.hardware_entry_failure_reason
+      machine.end(.failed("the processor refused to enter the guest (reason 0x\(String(reason, radix: 16)))"))
+      return false
+    case KVM_EXIT_INTERNAL_ERROR:
+      machine.end(.failed(internalError()))
+      return false
+    case let reason:
+      processor.counters.count(.other)
+      machine.end(.failed("KVM left the guest for a reason that nobody expects (\(reason))"))
+      return false
+    }
+  }
+
+  private func internalError() -> String {
+    let code = unsafe run.pointee.`internal`.suberror
+    let cause =
+      switch code {
+      case 1: "an instruction that KVM cannot emulate"
+      case 2: "two exceptions at once"
+      case 3: "an exit while an event was being delivered"
+      case 4: "an exit that KVM does not know"
+      default: "internal error \(code)"
+      }
+    var registers = kvm_regs()
+    _ = try? processor.descriptor.control(CLINUX_KVM_GET_REGS, with: &registers, "registers")
+    return "KVM cannot go on with processor \(processor.index): \(cause), at 0x\(String(registers.rip, radix: 16))"
+  }
+
+  // MARK: ports
+
+  private func port() -> Bool {
+    let io = unsafe run.pointee.io
+    let size = Int(io.size)
+    guard size == 1 || size == 2 || size == 4, Int(io.data_offset) + size * Int(io.count) <= runBytes else {
+      return true
+    }
+    let serial = io.port >= Port.serial && io.port < Port.serial + Port.serialCount
+    let write = io.direction == UInt8(KVM_EXIT_IO_OUT)
+    processor.counters.count(serial ? (write ? .serialWrite : .serialRead) : (write ? .portWrite : .portRead))
+    var data = unsafe UnsafeMutableRawPointer(run) + Int(io.data_offset)
+    for _ in 0..<io.count {
+      if write {
+        let value =
+          switch size {
+          case 1: UInt32(unsafe data.load(as: UInt8.self))
+          case 2: UInt32(unsafe data.loadUnaligned(as: UInt16.self))
+          default: unsafe data.loadUnaligned(as: UInt32.self)
+          }
+        switch machine.ports.write(io.port, size: size, value) {
+        case .none: break
+        case .powerOff:
+          machine.end(.powerOff)
+          return false
+        case .reset:
+          machine.end(.reset)
+          return false
+        }
+      } else {
+        let value = machine.ports.read(io.port, size: size)
+        switch size {
+        case 1: unsafe data.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+        case 2: unsafe data.storeBytes(of: UInt16(truncatingIfNeeded: value), as: UInt16.self)
+        default: unsafe data.storeBytes(of: value, as: UInt32.self)
+        }
+      }
+      unsafe data += size
+    }
+    return true
+  }
+
+  // MARK: Hyper-V
+
+  private func hyperV() -> Bool {
+    let exit = unsafe run.pointee.hyperv
+    switch Int32(exit.type) {
+    case KVM_EXIT_HYPERV_SYNIC:
+      processor.counters.count(.synic)
+      let synic = unsafe exit.u.synic
+      if machine.synic[processor.index].registersChanged(
+        control: synic.control, eventPage: synic.evt_page, messagePage: synic.msg_page)
+      {
+        machine.delegate.messageSlotFreed(vp: UInt32(processor.index))
+      }
+    case KVM_EXIT_HYPERV_HCALL:
+      let call = unsafe exit.u.hcall
+      unsafe run.pointee.hyperv.u.hcall.result = UInt64(hypercall(call.input, call.params.0))
+    default: processor.counters.count(.other)
+    }
+    return true
+  }
+
+  private func hypercall(_ control: UInt64, _ input: UInt64) -> UInt16 {
+    switch UInt16(truncatingIfNeeded: control) {
+    case 0x5C:
+      processor.counters.count(.postMessage)
+      return postMessage(control, input)
+    case 0x5D:
+      processor.counters.count(.signalEvent)
+      // KVM has taken the parameter out of memory where the call was not a fast one.
+      return machine.delegate.signalEvent(
+        connection: UInt32(truncatingIfNeeded: input) & 0x00FF_FFFF, flag: UInt16(truncatingIfNeeded: input >> 32))
+    default:
+      processor.counters.count(.otherHypercall)
+      return PostMessageInput.Status.invalidCode
+    }
+  }
+
+  private func postMessage(_ control: UInt64, _ address: UInt64) -> UInt16 {
+    guard control & 1 << 16 == 0 else { return PostMessageInput.Status.invalidInput }
+    guard PostMessageInput.isUsable(address) else { return PostMessageInput.Status.invalidAlignment }
+    // One private copy; everything below looks only at that.
+    var copy = InlineArray<256, UInt8>(repeating: 0)
+    var bytes = copy.mutableSpan
+    let copied = unsafe bytes.withUnsafeMutableBytes { buffer -> Bool in
+      do {
+        try unsafe machine.memory.read(address, into: buffer)
+        return true
+      } catch { return false }
+    }
+    guard copied else { return PostMessageInput.Status.invalidParameter }
+    let span = unsafe copy.span.bytes
+    do {
+      let message = try PostMessageInput(decoding: span)
+      let payload = try span.slice(at: PostMessageInput.payloadOffset, count: message.payloadBytes)
+      return machine.delegate.postMessage(
+        connection: message.connection, messageType: message.messageType, payload: payload)
+    } catch { return PostMessageInput.Status.invalidParameter }
+  }
+
+  // MARK: registers and events
+
+  /// Only the crash control register comes here (see `filterCrashControl`); everything else is a fault in the guest.
+  private func register() -> Bool {
+    processor.counters.count(.register)
+    let access = unsafe run.pointee.msr
+    guard access.index == MSR.crashControl.rawValue else {
+      unsafe run.pointee.msr.error = 1
+      return true
+    }
+    unsafe run.pointee.msr.error = 0
+    let notify: UInt64 = 1 << 63
+    let text: UInt64 = 1 << 62
+    if Int32(unsafe run.pointee.exit_reason) == KVM_EXIT_X86_RDMSR {
+      unsafe run.pointee.msr.data = notify | text
+    } else if access.data & notify != 0 {
+      machine.reportCrash(from: processor, hasText: access.data & text != 0)
+    }
+    return true
+  }
+
+  private func systemEvent() -> Bool {
+    processor.counters.count(.systemEvent)
+    switch Int32(unsafe run.pointee.system_event.type) {
+    case KVM_SYSTEM_EVENT_SHUTDOWN: machine.end(.powerOff)
+    case KVM_SYSTEM_EVENT_RESET: machine.end(.reset)
+    case KVM_SYSTEM_EVENT_CRASH:
+      machine.reportCrash(from: processor, hasText: nil)
+      return true
+    case let type: machine.end(.failed("KVM reports a system event that nobody expects (\(type))"))
+    }
+    return false
+  }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Synchronization
+
+/// Tells the processor threads to run, to park or to end, and waits until they have parked.
+final class RunControl: Sendable {
+  enum Order: Equatable, Sendable {
+    case run
+    case park
+    case exit
+  }
+
+  private struct State {
+    var order = Order.park
+    /// One bit a processor.
+    var parked: UInt64 = 0
+    var threads: [UInt] = []
+    var end: PartitionEnd?
+  }
+
+  private let state = Mutex(State())
+  private let allParked: Descriptor
+  private let wakes: [Wake]
+  private let everyone: UInt64
+
+  /// An eventfd per processor; a class because arrays hold only copyable things.
+  private final class Wake: Sendable {
+    let event: Descriptor
+    init() throws(PartitionError) { event = try Descriptor.event() }
+  }
+
+  init(processors: Int) throws(PartitionError) {
+    allParked = try Descriptor.event()
+    var wakes: [Wake] = []
+    for _ in 0..<processors { wakes.append(try Wake()) }
+    self.wakes = wakes
+    everyone = (1 << UInt64(processors)) - 1
+  }
+
+  // MARK: for the owner
+
+  func adopt(threads: [UInt]) { state.withLock { $0.threads = threads } }
+
+  /// Why the guest ended, nil while it has not.
+  var end: PartitionEnd? { state.withLock { $0.end } }
+  func clearEnd() { state.withLock { $0.end = nil } }
+
+  /// Returns when every processor is parked.
+  func park() {
+    kick(order: .park)
+    while state.withLock({ $0.parked != everyone }) { allParked.wait() }
+  }
+
+  func run() {
+    state.withLock { $0.order = .run }
+    for wake in wakes { wake.event.signal() }
+  }
+
+  /// The threads leave their loops; join them next.
+  func exit() {
+    kick(order: .exit)
+    for wake in wakes { wake.event.signal() }
+  }
+
+  private func kick(order: Order) {
+    let threads = state.withLock { state in
+      state.order = order
+      return state.threads
+    }
+    for thread in threads { clinux_kick(thread) }
+  }
+
+  // MARK: for the processors' threads
+
+  /// Waits until there is something to do; false: the thread is to end.
+  func obey(_ processor: Int) -> Bool {
+    let bit: UInt64 = 1 << UInt64(processor)
+    while true {
+      let (order, last) = state.withLock { state -> (Order, Bool) in
+        switch state.order {
+        case .run, .exit:
+          state.parked &= ~bit
+          return (state.order, false)
+        case .park:
+          let before = state.parked
+          state.parked |= bit
+          return (.park, before != everyone && state.parked == everyone)
+        }
+      }
+      if last { allParked.signal() }
+      switch order {
+      case .run: return true
+      case .exit: return false
+      case .park: wakes[processor].event.wait()
+      }
+    }
+  }
+
+  /// A processor met the guest's end. True for the first one, which reports it.
+  func end(_ end: PartitionEnd) -> Bool {
+    let first = state.withLock { state -> Bool in
+      guard state.end == nil, state.order == .run else { return false }
+      state.end = end
+      return true
+    }
+    if first { kick(order: .park) }
+    return first
+  }
+}
