@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine under test: a `lis run` process with the guest's console on its standard streams."""
 
+import http.client
 import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import threading
@@ -24,6 +26,17 @@ class CommandFailed(Failed):
         super().__init__(f"`lis {' '.join(arguments)}` ended with {code}\n{output}{errors}")
         self.code = code
         self.errors = errors
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Machine:
@@ -136,6 +149,20 @@ class Machine:
 
     def json(self, *arguments, timeout=120):
         return json.loads(self.lis(*arguments, "--format", "json", timeout=timeout))
+
+    def http(self, method, path, body=None, timeout=60):
+        """A call of the control API without `lis`: returns the status and the decoded answer."""
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        folder = f"{runtime}/swift-lis" if runtime else f"/tmp/swift-lis-{os.getuid()}"
+        connection = UnixConnection(f"{folder}/{self.name}/control.sock", timeout)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+            return answer.status, json.loads(data) if data else None
+        finally:
+            connection.close()
 
     def show(self):
         return self.json("vm", "show", self.name)
