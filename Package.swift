@@ -73,11 +73,16 @@ let package = Package(
       dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients"],
       swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition"], swiftSettings: settings),
-    .testTarget(name: "ControlAPITests", dependencies: ["ControlAPI"], swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
       name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "CLinux"], path: "Tests/SoftwareMachineProbe",
       swiftSettings: settings),
+    .testTarget(
+      name: "ControlAPITests",
+      dependencies: [
+        "ControlAPI", "Yams", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ], swiftSettings: settings),
     .testTarget(
       name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe"],
       swiftSettings: settings),

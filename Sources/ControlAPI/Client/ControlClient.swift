@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOHTTP1
+
+/// The control API of a running machine, as `lis` uses it: each method is one call documented in `docs/openapi.yaml`.
+public struct ControlClient: Sendable {
+  public let name: MachineName
+  private let connection: ControlConnection
+
+  public init(_ name: MachineName, in directory: RuntimeDirectory = .standard()) {
+    self.name = name
+    connection = ControlConnection(socket: directory.socket(of: name))
+  }
+
+  // MARK: Machine
+
+  public func describe() async throws(ControlError) -> MachineDescription { try await get("/v1/machine") }
+
+  public func stop(_ request: StopRequest) async throws(ControlError) {
+    try await send(.POST, "/v1/machine/stop", request)
+  }
+
+  public func restart(_ request: RestartRequest) async throws(ControlError) {
+    try await send(.POST, "/v1/machine/restart", request)
+  }
+
+  public func pause() async throws(ControlError) { try await send(.POST, "/v1/machine/pause") }
+  public func resume() async throws(ControlError) { try await send(.POST, "/v1/machine/resume") }
+  public func injectNMI() async throws(ControlError) { try await send(.POST, "/v1/machine/nmi") }
+
+  // MARK: Services
+
+  public func services() async throws(ControlError) -> [ServiceStatus] { try await get("/v1/services") }
+
+  public func setService(_ service: ServiceName, enabled: Bool) async throws(ControlError) -> ServiceStatus {
+    try decode(try await send(.PATCH, "/v1/services/\(service.rawValue)", ServiceUpdate(enabled: enabled)))
+  }
+
+  // MARK: Data exchange
+
+  public func keyValueItems(in pool: KeyValuePool) async throws(ControlError) -> [KeyValueItem] {
+    try await get("/v1/kvp/\(pool.rawValue)")
+  }
+
+  public func keyValueItem(_ key: String, in pool: KeyValuePool) async throws(ControlError) -> KeyValueItem {
+    try await get(path(of: key, in: pool))
+  }
+
+  public func setKeyValueItem(_ item: KeyValueItem) async throws(ControlError) {
+    try await send(.PUT, path(of: item.key, in: item.pool), KeyValueUpdate(value: item.value, kind: item.kind))
+  }
+
+  public func deleteKeyValueItem(_ key: String, in pool: KeyValuePool) async throws(ControlError) {
+    try await send(.DELETE, path(of: key, in: pool))
+  }
+
+  private func path(of key: String, in pool: KeyValuePool) -> String {
+    "/v1/kvp/\(pool.rawValue)/\(Target.encode(key))"
+  }
+
+  // MARK: Adapters
+
+  public func addresses(of adapter: String) async throws(ControlError) -> AdapterAddresses {
+    try await get("/v1/adapters/\(Target.encode(adapter))")
+  }
+
+  public func setAddresses(_ update: AdapterUpdate, of adapter: String) async throws(ControlError) {
+    try await send(.PUT, "/v1/adapters/\(Target.encode(adapter))", update)
+  }
+
+  // MARK: Files
+
+  public func copyFile(
+    _ request: FileCopyRequest, from source: FileCopySource
+  ) async throws(ControlError) -> FileCopyResult {
+    let target =
+      "/v1/files?path=\(Target.encode(request.path))&overwrite=\(request.overwrite)&createFolders=\(request.createFolders)"
+    let response = try await connection.perform(
+      .PUT, target, .stream(byteCount: source.byteCount, next: source.nextChunk))
+    return try decode(try check(response))
+  }
+
+  // MARK: Snapshots
+
+  public func checkSnapshot() async throws(ControlError) -> SnapshotStatus {
+    try decode(try await send(.POST, "/v1/snapshot/check"))
+  }
+
+  public func freeze(_ request: FreezeRequest) async throws(ControlError) -> SnapshotStatus {
+    try decode(try await send(.POST, "/v1/snapshot/freeze", request))
+  }
+
+  public func thaw() async throws(ControlError) -> SnapshotStatus {
+    try decode(try await send(.POST, "/v1/snapshot/thaw"))
+  }
+
+  // MARK: Streams
+
+  /// Calls `receive` for each event; returns at the end of the past ones, or (`follow`) of the machine.
+  public func events(
+    since: UInt64?, follow: Bool, receive: @escaping @Sendable (Event) async -> Void
+  ) async throws(ControlError) {
+    let lines = LineSplitter()
+    let target = "/v1/events?follow=\(follow)" + (since.map { "&since=\($0)" } ?? "")
+    let response = try await connection.perform(.GET, target, .none) { bytes in
+      for line in lines.push(bytes) {
+        if let event = try? StrictJSON.decodeAnswer(Event.self, from: line) { await receive(event) }
+      }
+    }
+    _ = try check(response)
+  }
+
+  /// Calls `receive` with what the guest prints; returns when the machine ends.
+  public func consoleOutput(
+    replay: Bool, receive: @escaping @Sendable ([UInt8]) async -> Void
+  ) async throws(ControlError) {
+    let response = try await connection.perform(.GET, "/v1/console?replay=\(replay)", .none, receive: receive)
+    _ = try check(response)
+  }
+
+  /// Types on the console. Calls must be made one after the other to keep their order.
+  public func consoleInput(_ bytes: [UInt8]) async throws(ControlError) {
+    _ = try check(try await connection.perform(.POST, "/v1/console", .json(bytes)))
+  }
+
+  // MARK: Transport
+
+  private func get<Value: Decodable>(_ target: String) async throws(ControlError) -> Value {
+    try decode(try check(try await connection.perform(.GET, target, .none)))
+  }
+
+  @discardableResult
+  private func send(_ method: HTTPMethod, _ target: String) async throws(ControlError) -> [UInt8] {
+    try check(try await connection.perform(method, target, .none))
+  }
+
+  @discardableResult
+  private func send(
+    _ method: HTTPMethod, _ target: String, _ body: some Encodable
+  ) async throws(ControlError) -> [UInt8] {
+    try check(try await connection.perform(method, target, .json(StrictJSON.encode(body))))
+  }
+
+  private func check(_ response: ControlConnection.Response) throws(ControlError) -> [UInt8] {
+    guard response.status >= 300 else { return response.bytes }
+    guard let error = try? StrictJSON.decodeAnswer(ControlError.self, from: response.bytes) else {
+      throw ControlError(.hostFailure, "the machine answered with HTTP status \(response.status)")
+    }
+    throw error
+  }
+
+  private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(ControlError) -> Value {
+    try StrictJSON.decodeAnswer(Value.self, from: bytes)
+  }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+@testable import ControlAPI
+
+/// A machine in memory: answers as a real one would, remembers what it was asked.
+final class FakeMachine: VirtualMachineControl {
+  struct State {
+    var machine = MachineState.running
+    var calls: [String] = []
+    var enabled: [ServiceName: Bool] = [:]
+    var items: [KeyValuePool: [String: KeyValueItem]] = [:]
+    var addresses: [String: AdapterAddresses] = [:]
+    var files: [String: [UInt8]] = [:]
+    var typed: [UInt8] = []
+    var frozen = false
+    var copyEnd: ControlError?
+  }
+
+  let events = EventLog()
+  let console: ConsoleHub?
+  let state: Box
+
+  final class Box: Sendable {
+    let value = Mutex(State())
+  }
+
+  init(hasConsole: Bool = true) {
+    let box = Box()
+    state = box
+    console = hasConsole ? ConsoleHub { bytes in box.value.withLock { $0.typed += bytes } } : nil
+  }
+
+  func note(_ call: String) { state.value.withLock { $0.calls.append(call) } }
+  var calls: [String] { state.value.withLock { $0.calls } }
+
+  private func move(
+    from allowed: Set<MachineState>, to next: MachineState, _ verb: String
+  ) throws(ControlError) {
+    let now = state.value.withLock { state in
+      defer { if allowed.contains(state.machine) { state.machine = next } }
+      return state.machine
+    }
+    guard allowed.contains(now) else {
+      throw ControlError(.wrongState, "cannot \(verb): the machine is \(now.rawValue)")
+    }
+    note(verb)
+  }
+
+  func describe() async throws(ControlError) -> MachineDescription {
+    var description = Sample.machine
+    description.state = state.value.withLock { $0.machine }
+    return description
+  }
+
+  func shutDown(timeout: Duration) async throws(ControlError) {
+    guard state.value.withLock({ $0.enabled[.shutdown] ?? true }) else {
+      throw ControlError(.serviceUnavailable, "the shutdown service is switched off", remedy: "lis vm stop --force")
+    }
+    note("shutDown \(timeout)")
+  }
+
+  func turnOff() async throws(ControlError) { note("turnOff") }
+  func reboot(timeout: Duration) async throws(ControlError) { note("reboot \(timeout)") }
+  func reset() async throws(ControlError) { note("reset") }
+  func pause() async throws(ControlError) { try move(from: [.running], to: .paused, "pause") }
+  func resume() async throws(ControlError) { try move(from: [.paused], to: .running, "resume") }
+  func injectNMI() async throws(ControlError) { note("nmi") }
+
+  func services() async throws(ControlError) -> [ServiceStatus] {
+    let enabled = state.value.withLock { $0.enabled }
+    return ServiceName.allCases.map { name in
+      ServiceStatus(
+        name: name, enabled: enabled[name] ?? true, state: enabled[name] == false ? .disabled : .ready,
+        frameworkVersion: "3.0", version: "4.0")
+    }
+  }
+
+  func setService(_ name: ServiceName, enabled: Bool) async throws(ControlError) -> ServiceStatus {
+    state.value.withLock { $0.enabled[name] = enabled }
+    return ServiceStatus(name: name, enabled: enabled, state: enabled ? .offered : .disabled)
+  }
+
+  func keyValueItems(in pool: KeyValuePool) async throws(ControlError) -> [KeyValueItem] {
+    state.value.withLock { ($0.items[pool] ?? [:]).values.sorted { $0.key < $1.key } }
+  }
+
+  func keyValueItem(_ key: String, in pool: KeyValuePool) async throws(ControlError) -> KeyValueItem {
+    guard let item = state.value.withLock({ $0.items[pool]?[key] }) else { throw missing(key, pool) }
+    return item
+  }
+
+  func setKeyValueItem(_ item: KeyValueItem) async throws(ControlError) {
+    state.value.withLock { $0.items[item.pool, default: [:]][item.key] = item }
+  }
+
+  func deleteKeyValueItem(_ key: String, in pool: KeyValuePool) async throws(ControlError) {
+    guard state.value.withLock({ $0.items[pool]?.removeValue(forKey: key) }) != nil else { throw missing(key, pool) }
+  }
+
+  private func missing(_ key: String, _ pool: KeyValuePool) -> ControlError {
+    ControlError(.notFound, "no key \"\(key)\" in pool \(pool.rawValue)")
+  }
+
+  func addresses(of adapter: String) async throws(ControlError) -> AdapterAddresses {
+    guard let addresses = state.value.withLock({ $0.addresses[adapter] }) else {
+      throw ControlError(.notFound, "the guest has no adapter \(adapter)")
+    }
+    return addresses
+  }
+
+  func setAddresses(_ addresses: AdapterAddresses) async throws(ControlError) {
+    state.value.withLock { $0.addresses[addresses.adapter] = addresses }
+  }
+
+  func copyFile(
+    _ request: FileCopyRequest, from source: FileCopySource
+  ) async throws(ControlError) -> FileCopyResult {
+    if state.value.withLock({ $0.files[request.path] }) != nil, !request.overwrite {
+      throw ControlError(.alreadyExists, "\(request.path) exists in the guest", remedy: "overwrite it with --overwrite")
+    }
+    var bytes: [UInt8] = []
+    do throws(ControlError) {
+      while let chunk = try await source.nextChunk() { bytes += chunk }
+    } catch {
+      state.value.withLock { $0.copyEnd = error }
+      throw error
+    }
+    let result = bytes
+    state.value.withLock { $0.files[request.path] = result }
+    return FileCopyResult(path: request.path, byteCount: UInt64(result.count), seconds: 0.5)
+  }
+
+  func checkSnapshot() async throws(ControlError) -> SnapshotStatus {
+    SnapshotStatus(supported: true, frozen: state.value.withLock { $0.frozen })
+  }
+
+  func freeze(deadline: Duration) async throws(ControlError) -> SnapshotStatus {
+    state.value.withLock { $0.frozen = true }
+    note("freeze \(deadline)")
+    return SnapshotStatus(supported: true, frozen: true, thawsAt: Sample.time)
+  }
+
+  func thaw() async throws(ControlError) -> SnapshotStatus {
+    guard
+      state.value.withLock({ state in
+        defer { state.frozen = false }
+        return state.frozen
+      })
+    else { throw ControlError(.wrongState, "the guest is not frozen") }
+    return SnapshotStatus(supported: true, frozen: false)
+  }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+@testable import ControlAPI
+
+/// Values with every field set, for round trips and snapshots of printed text.
+enum Sample {
+  static let time = Timestamp(nanoseconds: 1_772_368_245_678_000_000)
+
+  static let crash = CrashReport(
+    at: time, parameters: [0x60e3, 0xffff_ffff_8100_0000, 1, 2, 3], message: "Kernel panic - not syncing: sysrq")
+
+  static let machine = MachineDescription(
+    name: "web", state: .running, processID: 4711, accelerator: "kvm", acceleratorReason: "/dev/kvm is usable",
+    processors: 2, memoryBytes: 512 << 20, startedAt: time, uptimeSeconds: 3725.5, resets: 1,
+    bus: BusDescription(
+      version: "5.3",
+      channels: [
+        ChannelDescription(
+          id: 1, name: "Heartbeat", classID: "57164f39-9115-4e78-ab55-382f3bd5422d",
+          instanceID: "fd149e91-82e0-4a7d-afa6-2a4166cbd7c0", state: .open, targetProcessor: 0),
+        ChannelDescription(
+          id: 2, name: "Shutdown", classID: "0e0b6031-5213-4934-818b-38d90ced39db",
+          instanceID: "b6650ff7-33bc-4840-8048-e0676786f393", state: .offered),
+      ]),
+    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time), clockDifferenceSeconds: -0.0031,
+    services: [
+      ServiceStatus(name: .heartbeat, enabled: true, state: .ready, frameworkVersion: "3.0", version: "3.0"),
+      ServiceStatus(name: .kvp, enabled: true, state: .noDaemon, detail: "no answer for 30 s"),
+      ServiceStatus(name: .copy, enabled: false, state: .disabled),
+    ], crash: crash, statistics: ["exits.hypercall": 12, "exits.io": 900])
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+import Testing
+
+@testable import ControlAPI
+
+/// Each call, from our client through the socket to the machine.
+@Suite struct ServerTests {
+  @Test func describesTheMachine() async throws {
+    try await Harness.run { harness in
+      do {
+        let answer = try await harness.client.describe()
+        #expect(answer == Sample.machine)
+      }
+    }
+  }
+
+  @Test func pausesAndResumes() async throws {
+    try await Harness.run { harness in
+      try await harness.client.pause()
+      do {
+        let answer = try await harness.client.describe()
+        #expect(answer.state == .paused)
+      }
+      await #expect(throws: ControlError(.wrongState, "cannot pause: the machine is paused")) {
+        try await harness.client.pause()
+      }
+      try await harness.client.resume()
+      try await harness.client.injectNMI()
+      #expect(harness.machine.calls == ["pause", "resume", "nmi"])
+    }
+  }
+
+  @Test func stopsAndRestarts() async throws {
+    try await Harness.run { harness in
+      try await harness.client.stop(StopRequest())
+      try await harness.client.stop(StopRequest(mode: .shutdown, timeoutSeconds: 1.5))
+      try await harness.client.stop(StopRequest(mode: .turnOff))
+      try await harness.client.restart(RestartRequest())
+      try await harness.client.restart(RestartRequest(mode: .reset))
+      #expect(
+        harness.machine.calls == [
+          "shutDown 60.0 seconds", "shutDown 1.5 seconds", "turnOff", "reboot 60.0 seconds", "reset",
+        ])
+      await #expect(throws: ControlError.self) { try await harness.client.stop(StopRequest(timeoutSeconds: 0)) }
+      await #expect(throws: ControlError.self) { try await harness.client.stop(StopRequest(timeoutSeconds: -1e300)) }
+    }
+  }
+
+  @Test func switchesServices() async throws {
+    try await Harness.run { harness in
+      do {
+        let answer = try await harness.client.services()
+        #expect(answer.count == 6)
+      }
+      do {
+        let answer = try await harness.client.setService(.shutdown, enabled: false)
+        #expect(answer.state == .disabled)
+      }
+      let error = await failure { try await harness.client.stop(StopRequest()) }
+      #expect(error?.code == .serviceUnavailable)
+      #expect(error?.remedy == "lis vm stop --force")
+      #expect(error?.code.exitCode == .serviceUnavailable)
+    }
+  }
+
+  @Test(arguments: ["plain", "with space", "a/b", "../x", "ключ", "100%", "a+b", "?q=1#f", "\"quoted\"\n"])
+  func exchangesData(key: String) async throws {
+    try await Harness.run { harness in
+      let item = KeyValueItem(pool: .external, key: key, value: "wert \(key)")
+      try await harness.client.setKeyValueItem(item)
+      do {
+        let answer = try await harness.client.keyValueItem(key, in: .external)
+        #expect(answer == item)
+      }
+      do {
+        let answer = try await harness.client.keyValueItems(in: .external)
+        #expect(answer == [item])
+      }
+      do {
+        let answer = try await harness.client.keyValueItems(in: .guest)
+        #expect(answer == [])
+      }
+      try await harness.client.deleteKeyValueItem(key, in: .external)
+      await #expect(throws: ControlError(.notFound, "no key \"\(key)\" in pool external")) {
+        try await harness.client.deleteKeyValueItem(key, in: .external)
+      }
+    }
+  }
+
+  @Test func boundsDataExchangeItems() async throws {
+    try await Harness.run { harness in
+      func set(_ key: String, _ value: String, _ kind: KeyValueItem.Kind = .string) async -> ControlError.Code? {
+        do throws(ControlError) {
+          try await harness.client.setKeyValueItem(KeyValueItem(pool: .external, key: key, value: value, kind: kind))
+          return nil
+        } catch {
+          return error.code
+        }
+      }
+      #expect(await set(String(repeating: "k", count: 255), String(repeating: "v", count: 1023)) == nil)
+      #expect(await set(String(repeating: "k", count: 256), "v") == .tooLarge)
+      #expect(await set("k", String(repeating: "v", count: 1024)) == .tooLarge)
+      #expect(await set("k", String(repeating: "€", count: 682)) == nil)  // 2046 bytes
+      #expect(await set("k", String(repeating: "€", count: 683)) == .tooLarge)
+      #expect(await set("k", "4294967295", .u32) == nil)
+      #expect(await set("k", "4294967296", .u32) == .badRequest)
+      #expect(await set("k", "18446744073709551615", .u64) == nil)
+      #expect(await set("k", "-1", .u64) == .badRequest)
+      #expect(await set("a\0b", "v") == .badRequest)
+    }
+  }
+
+  @Test func readsAndSetsAddresses() async throws {
+    try await Harness.run { harness in
+      let guid = "{f8615163-df3e-46c5-913f-f2d2f965ed0e}"
+      try await harness.client.setAddresses(
+        AdapterUpdate(
+          dhcp: false, addresses: ["192.0.2.7", "2001:db8::7"], subnets: ["255.255.255.0", "64"],
+          gateways: ["192.0.2.1"]),
+        of: guid)
+      let addresses = try await harness.client.addresses(of: guid)
+      #expect(addresses.ipv4 && addresses.ipv6 && addresses.adapter == guid)
+      #expect(addresses.addresses == ["192.0.2.7", "2001:db8::7"])
+      for bad in ["192.0.2.7;rm", "$(id)", "", "a b"] {
+        await #expect(throws: ControlError.self) {
+          try await harness.client.setAddresses(AdapterUpdate(dhcp: false, addresses: [bad], subnets: ["24"]), of: guid)
+        }
+      }
+    }
+  }
+
+  @Test func freezesAndThaws() async throws {
+    try await Harness.run { harness in
+      do {
+        let answer = try await harness.client.checkSnapshot()
+        #expect(answer == SnapshotStatus(supported: true, frozen: false))
+      }
+      do {
+        let answer = try await harness.client.freeze(FreezeRequest(deadlineSeconds: 20))
+        #expect(answer.thawsAt == Sample.time)
+      }
+      do {
+        let answer = try await harness.client.thaw()
+        #expect(answer.frozen == false)
+      }
+      await #expect(throws: ControlError(.wrongState, "the guest is not frozen")) { try await harness.client.thaw() }
+      #expect(harness.machine.calls == ["freeze 20.0 seconds"])
+    }
+  }
+
+  @Test func followsEvents() async throws {
+    try await Harness.run { harness in
+      harness.machine.events.record(.state, "running", details: ["state": "running"])
+      harness.machine.events.record(.heartbeat, "ok")
+      let seen = Collected<Event>()
+      try await harness.client.events(since: 1, follow: false) { seen.append($0) }
+      #expect(seen.values.map(\.sequence) == [2])
+
+      let live = Collected<Event>()
+      async let following: Void = harness.client.events(since: 0, follow: true) { live.append($0) }
+      try await harness.eventually("the past comes first") { live.values.count == 2 }
+      harness.machine.events.record(.panic, "the guest's kernel panicked")
+      try await harness.eventually("then what happens") { live.values.count == 3 }
+      harness.machine.events.finish()
+      try await following
+      #expect(live.values.map(\.kind) == [.state, .heartbeat, .panic])
+    }
+  }
+
+  @Test func attachesToTheConsole() async throws {
+    try await Harness.run { harness in
+      let console = try #require(harness.machine.console)
+      console.publish(Array("before\n".utf8))
+      let seen = Collected<UInt8>()
+      async let attached: Void = harness.client.consoleOutput(replay: true) { seen.append(contentsOf: $0) }
+      try await harness.eventually("the past is replayed") { seen.values.count == 7 }
+      for character in "echo\n".utf8 { try await harness.client.consoleInput([character]) }
+      #expect(harness.machine.state.value.withLock { $0.typed } == Array("echo\n".utf8))
+      console.publish([0, 255, 27])
+      try await harness.eventually("bytes come as they are") { seen.values.suffix(3) == [0, 255, 27] }
+      console.finish()
+      try await attached
+    }
+  }
+
+  @Test func refusesTheConsoleOfAMachineWithoutOne() async throws {
+    try await Harness.run(hasConsole: false) { harness in
+      await #expect(throws: ControlError.self) { try await harness.client.consoleInput([1]) }
+    }
+  }
+
+  @Test func saysThatNothingRuns() async throws {
+    let client = ControlClient(try MachineName.parse("absent"), in: RuntimeDirectory(path: Harness.temporaryPath()))
+    #expect(await failure { try await client.describe() }?.code == .notRunning)
+  }
+}
+
+/// What closures on other tasks saw.
+final class Collected<Value: Sendable>: Sendable {
+  private let state = Mutex<[Value]>([])
+  var values: [Value] { state.withLock { $0 } }
+  func append(_ value: Value) { state.withLock { $0.append(value) } }
+  func append(contentsOf values: [Value]) { state.withLock { $0 += values } }
+}
