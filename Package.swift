@@ -17,6 +17,11 @@ let package = Package(
     .executable(name: "lis", targets: ["lis"]),
     // For Benchmarks/ and Fuzz/, which are packages of their own.
     .library(name: "VMBus", targets: ["VMBus"]),
+    .library(name: "VMBusHost", targets: ["VMBusHost"]),
+    .library(name: "VMBusGuest", targets: ["VMBusGuest"]),
+    .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
+    .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
+    .library(name: "ServiceClients", targets: ["ServiceClients"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
