@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Partition
+import VMBus
+
+/// Both rings of an open channel, over the guest's pages. Used by one thread at a time, under its owner's lock.
+@safe
+final class ChannelRings {
+  /// A packet that the guest may send is at most this long: descriptor lengths are 16-bit counts of 8 bytes, but no
+  /// guest ring of an integration service is larger than 16 KiB. Larger ones are corrupt by definition of the service.
+  private let buffer: UnsafeMutableRawBufferPointer
+  private let incomingPages: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  private let outgoingPages: UnsafeMutablePointer<UnsafeMutableRawPointer>
+  private var reader: RingReader<PagedRingStorage>
+  private var writer: RingWriter<PagedRingStorage>
+
+  /// `incoming` and `outgoing` are page frame numbers, header page first, as `ChannelOpening` has them. Throws when a
+  /// frame is not memory or an index in a header page is out of range.
+  init(
+    memory: GuestMemory, incoming: [UInt64], outgoing: [UInt64], largestPacket: Int
+  ) throws(RingError) {
+    guard let incomingTable = unsafe Self.table(incoming, memory), let outgoingTable = unsafe Self.table(outgoing, memory)
+    else { throw .corrupt(.dataSize(0)) }
+    do throws(RingError) {
+      reader = try unsafe RingReader(
+        control: RingControl(page: incomingTable[0]),
+        storage: PagedRingStorage(pages: incomingTable + 1, pageCount: incoming.count - 1))
+      writer = try unsafe RingWriter(
+        control: RingControl(page: outgoingTable[0]),
+        storage: PagedRingStorage(pages: outgoingTable + 1, pageCount: outgoing.count - 1))
+    } catch {
+      unsafe incomingTable.deallocate()
+      unsafe outgoingTable.deallocate()
+      throw error
+    }
+    unsafe incomingPages = incomingTable
+    unsafe outgoingPages = outgoingTable
+    unsafe buffer = .allocate(byteCount: largestPacket, alignment: 16)
+  }
+
+  deinit {
+    unsafe buffer.deallocate()
+    unsafe incomingPages.deallocate()
+    unsafe outgoingPages.deallocate()
+  }
+
+  private static func table(
+    _ frames: [UInt64], _ memory: GuestMemory
+  ) -> UnsafeMutablePointer<UnsafeMutableRawPointer>? {
+    guard frames.count >= 2 else { return nil }
+    let table = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: frames.count)
+    for (index, frame) in frames.enumerated() {
+      guard let page = unsafe memory.page(frame) else {
+        unsafe table.deallocate()
+        return nil
+      }
+      unsafe (table + index).initialize(to: page)
+    }
+    return unsafe table
+  }
+
+  /// Hands every packet that is there to `body`. The result says whether the guest waits for the space that this freed.
+  func drain(_ body: (Packet, RawSpan) -> Void) throws(RingError) -> Bool {
+    var signal = false
+    repeat {
+      while let packet = try unsafe reader.next(into: buffer) {
+        body(packet, unsafe RawSpan(_unsafeBytes: buffer).extracting(first: packet.byteCount))
+      }
+      signal = reader.commit() || signal
+      // A packet that came between the last look and the commit came without a signal.
+    } while reader.unmaskInterrupts()
+    return signal
+  }
+
+  /// Writes and publishes one in-band packet without completion. The result says whether to signal the guest.
+  func send(_ payload: [UInt8]) throws(RingError) -> Bool {
+    try unsafe writer.write(
+      type: .inBand, completionRequested: false, transactionID: 0, descriptorTail: RawSpan(),
+      payload: payload.span.bytes)
+    return writer.commit()
+  }
+
+  /// After `.full`: asks the guest for a signal once there is room. true: there is room already.
+  func requestSpace(_ bytes: UInt32) -> Bool { writer.requestSpace(bytes) }
+}
