@@ -2,6 +2,7 @@
 
 public import ControlAPI
 import DeviceProtocols
+import Glibc
 import ServiceProviders
 import VMBus
 
@@ -44,6 +45,26 @@ extension VirtualMachine {
         .refused, "the pool auto holds what the guest's daemon makes up: it cannot be written",
         remedy: "use the pool external")
     }
+  }
+
+  /// Puts the configuration's items into the guest's pool `external`.
+  func fillExternalPool() async {
+    for (key, value) in configuration.keyValues.sorted(by: { $0.key < $1.key }) {
+      let item = ControlAPI.KeyValueItem(pool: .external, key: key, value: value)
+      do throws(ControlError) {
+        try await setKeyValueItem(item)
+      } catch {
+        events.record(
+          .service, "the configuration's item \(key) was not taken: \(error.message)",
+          details: ["service": ServiceName.kvp.rawValue, "key": key])
+      }
+    }
+  }
+
+  static func hostName() -> String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard unsafe gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+    return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
   public func addresses(of adapter: String) async throws(ControlError) -> AdapterAddresses {

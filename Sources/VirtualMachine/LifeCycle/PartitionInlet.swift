@@ -11,13 +11,12 @@ import VMBus
 /// It stands between the two because the partition is made before the machine is whole, and holds the machine weakly
 /// because the machine owns the partition.
 final class PartitionInlet: PartitionDelegate {
-  private struct Target: ~Copyable {
+  private struct Target {
     weak var machine: VirtualMachine?
-    /// For the hot path: the bus lives as long as anything can call in.
-    var bus: PartitionBus?
   }
 
   private let target = Mutex(Target())
+  /// For the hot path, without the lock: the bus lives as long as anything can call in.
   private let bus = AtomicLazyReference<PartitionBus>()
 
   func connect(_ machine: VirtualMachine) {
@@ -46,5 +45,11 @@ final class PartitionInlet: PartitionDelegate {
   func guestCrashed(_ report: PartitionCrash) {
     guard let machine else { return }
     machine.lifeQueue.async { machine.crashed(report) }
+  }
+
+  /// The guest's data exchange daemon is there, for the first time or again.
+  func keyValuesReady() {
+    guard let machine else { return }
+    Task { await machine.fillExternalPool() }
   }
 }

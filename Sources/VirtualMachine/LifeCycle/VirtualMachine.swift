@@ -52,7 +52,10 @@ public final class VirtualMachine: Sendable {
       services = try ServiceGroup(
         providers: ServiceCatalogue.providers(configuration),
         disabled: Set(configuration.disabledServices.map(\.service)), port: port,
-        report: { service, event in events.record(service, event) })
+        report: { service, event in
+          events.record(service, event)
+          if service == .keyValuePair, case .state(.ready) = event { inlet.keyValuesReady() }
+        })
       var parts = PartitionConfiguration(
         processors: configuration.processors, memoryBytes: configuration.memory.rawValue, kernel: files.kernel,
         initramfs: files.initramfs, commandLine: configuration.commandLine)
@@ -77,6 +80,8 @@ public final class VirtualMachine: Sendable {
     try await onLifeQueue { [self] () throws(ControlError) in
       do throws(PartitionError) {
         try services.start()
+        let hostItems = ServiceCatalogue.hostItems(configuration, hostName: Self.hostName())
+        services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
         for service in services.toOffer { offer(service) }
         life.update {
           $0.state = .running

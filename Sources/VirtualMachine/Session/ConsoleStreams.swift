@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import Partition
+import Synchronization
+
+/// Takes bytes that a person typed on their way to the guest. Returns what the guest gets.
+public typealias KeyFilter = @Sendable ([UInt8]) -> [UInt8]
+
+/// The descriptors that the guest's serial console is connected to while `lis run` is in the foreground.
+public struct ConsoleStreams: Sendable {
+  /// Read until its end; nil: nobody types.
+  public var input: Int32?
+  /// Gets what the guest prints; nil: only the control API's clients see it.
+  public var output: Int32?
+  /// Looks for the escape key.
+  public var filter: KeyFilter?
+
+  public init(input: Int32? = nil, output: Int32? = nil, filter: KeyFilter? = nil) {
+    self.input = input
+    self.output = output
+    self.filter = filter
+  }
+}
+
+/// Writes what the guest prints to a descriptor. A reader that is gone (closed pipe, full disk) ends the writing, not
+/// the machine.
+final class DescriptorSink: SerialSink {
+  private let descriptor: Int32
+  private let broken = Atomic(false)
+
+  init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  func serialOutput(_ bytes: UnsafeRawBufferPointer) {
+    guard let base = bytes.baseAddress, !broken.load(ordering: .relaxed) else { return }
+    var done = 0
+    while done < bytes.count {
+      let written = unsafe write(descriptor, base + done, bytes.count - done)
+      if written > 0 {
+        done += written
+      } else if errno == EAGAIN {
+        // A terminal that other programs set to non-blocking: wait for room.
+        var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = unsafe Glibc.poll(&poll, 1, 1000)
+      } else if errno != EINTR {
+        broken.store(true, ordering: .relaxed)
+        return
+      }
+    }
+  }
+}
+
+/// The thread that reads what a person types.
+final class ConsoleReader: Sendable {
+  private let wake: Int32
+  private let thread: Mutex<pthread_t?>
+
+  /// `type` gets bytes as they come, on the reader's thread.
+  init(_ input: Int32, filter: KeyFilter?, type: @escaping @Sendable ([UInt8]) -> Void) throws(PartitionError) {
+    let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+    guard wake >= 0 else { throw .system(operation: "making an event descriptor", errno: errno) }
+    self.wake = wake
+    do throws(PartitionError) {
+      thread = Mutex(
+        try NamedThread.start("console") {
+          var buffer = [UInt8](repeating: 0, count: 4096)
+          while true {
+            var polled = [
+              pollfd(fd: input, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
+            ]
+            guard unsafe poll(&polled, 2, -1) >= 0 || errno == EINTR else { return }
+            if polled[1].revents != 0 { return }
+            guard polled[0].revents != 0 else { continue }
+            let count = unsafe read(input, &buffer, buffer.count)
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
+            guard count > 0 else { return }
+            let typed = Array(buffer[..<count])
+            let passed = filter.map { $0(typed) } ?? typed
+            if !passed.isEmpty { type(passed) }
+          }
+        })
+    } catch {
+      close(wake)
+      throw error
+    }
+  }
+
+  func stop() {
+    guard let handle = thread.withLock({ $0.take() }) else { return }
+    var one: UInt64 = 1
+    _ = unsafe write(wake, &one, 8)
+    NamedThread.join(handle)
+    close(wake)
+  }
+
+  deinit { stop() }
+}

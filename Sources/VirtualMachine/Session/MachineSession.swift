@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ControlAPI
+import Glibc
+import Partition
+
+/// One machine in the foreground of this process, from its making to its end: the machine, its control server, its
+/// console, and what signals mean. The same on KVM and inside the software machine.
+public enum MachineSession {
+  /// `socket`: where the control API listens; its folder is claimed already. `say`: lines for standard error.
+  ///
+  /// Throws when the machine could not be made or started; otherwise how it ended, with a word on why if there is one.
+  public static func run(
+    _ configuration: VirtualMachineConfiguration, accelerator: AcceleratorInUse, files: BootFiles? = nil,
+    socket: String?, streams: ConsoleStreams, say: @escaping @Sendable (String) -> Void
+  ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
+    // A client that goes away in the middle of an answer is no reason to die.
+    signal(SIGPIPE, SIG_IGN)
+    let file = try openSerialFile(configuration.serial)
+    defer { if let file { close(file) } }
+    let output = (file ?? streams.output).map { DescriptorSink($0) }
+    let machine = try VirtualMachine(configuration, accelerator: accelerator, files: files, output: output)
+    let steering = SignalSteering(machine, say: say)
+    defer { steering.end() }
+    let server = try await startServer(machine, socket)
+    let reader: ConsoleReader?
+    do throws(PartitionError) {
+      reader = try startReader(machine, streams, steering)
+    } catch {
+      await server?.stop()
+      throw ControlError(error)
+    }
+    let result: Result<(end: MachineEnd, detail: String?), ControlError>
+    do throws(ControlError) {
+      try await machine.start()
+      result = .success(await machine.waitForEnd())
+    } catch {
+      result = .failure(error)
+    }
+    reader?.stop()
+    await server?.stop()
+    return try result.get()
+  }
+
+  private static func startServer(
+    _ machine: VirtualMachine, _ socket: String?
+  ) async throws(ControlError) -> ControlServer? {
+    guard let socket else { return nil }
+    return try await ControlServer.start(serving: machine, at: socket)
+  }
+
+  private static func startReader(
+    _ machine: VirtualMachine, _ streams: ConsoleStreams, _ steering: SignalSteering
+  ) throws(PartitionError) -> ConsoleReader? {
+    guard let input = streams.input, case .interactive = machine.configuration.serial, let console = machine.console
+    else { return nil }
+    return try ConsoleReader(input, filter: streams.filter) { console.type($0) }
+  }
+
+  /// The file that takes the guest's console, if the configuration names one.
+  private static func openSerialFile(_ serial: SerialConsole) throws(ControlError) -> Int32? {
+    guard case .file(let path) = serial else { return nil }
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw ControlError(
+        .input, "cannot write the serial console to \(path): \(unsafe String(cString: strerror(errno)))",
+        remedy: "check that the folder exists and is writable")
+    }
+    return descriptor
+  }
+}
