@@ -63,7 +63,7 @@ let package = Package(
     .executableTarget(
       name: "lis",
       dependencies: [
-        "VirtualMachine", "SoftwareMachine", "ControlAPI",
+        "VirtualMachine", "Partition", "SoftwareMachine", "ControlAPI", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 

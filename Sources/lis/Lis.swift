@@ -4,8 +4,8 @@ import ArgumentParser
 import ControlAPI
 import VirtualMachine
 
-@main
 struct Lis: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lis", abstract: "Hyper-V's Linux integration services, both ends of the VMBus.")
+    commandName: "lis", abstract: "Hyper-V's Linux integration services, both ends of the VMBus.",
+    subcommands: [Run.self])
 }

@@ -5,22 +5,16 @@ import Glibc
 import Partition
 import Synchronization
 
-/// Takes bytes that a person typed on their way to the guest. Returns what the guest gets.
-public typealias KeyFilter = @Sendable ([UInt8]) -> [UInt8]
-
 /// The descriptors that the guest's serial console is connected to while `lis run` is in the foreground.
 public struct ConsoleStreams: Sendable {
   /// Read until its end; nil: nobody types.
   public var input: Int32?
   /// Gets what the guest prints; nil: only the control API's clients see it.
   public var output: Int32?
-  /// Looks for the escape key.
-  public var filter: KeyFilter?
 
-  public init(input: Int32? = nil, output: Int32? = nil, filter: KeyFilter? = nil) {
+  public init(input: Int32? = nil, output: Int32? = nil) {
     self.input = input
     self.output = output
-    self.filter = filter
   }
 }
 
@@ -57,7 +51,7 @@ final class ConsoleReader: Sendable {
   private let thread: Mutex<pthread_t?>
 
   /// `type` gets bytes as they come, on the reader's thread.
-  init(_ input: Int32, filter: KeyFilter?, type: @escaping @Sendable ([UInt8]) -> Void) throws(PartitionError) {
+  init(_ input: Int32, type: @escaping @Sendable ([UInt8]) -> Void) throws(PartitionError) {
     let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     guard wake >= 0 else { throw .system(operation: "making an event descriptor", errno: errno) }
     self.wake = wake
@@ -75,9 +69,7 @@ final class ConsoleReader: Sendable {
             let count = unsafe read(input, &buffer, buffer.count)
             if count < 0, errno == EINTR || errno == EAGAIN { continue }
             guard count > 0 else { return }
-            let typed = Array(buffer[..<count])
-            let passed = filter.map { $0(typed) } ?? typed
-            if !passed.isEmpty { type(passed) }
+            type(Array(buffer[..<count]))
           }
         })
     } catch {

@@ -25,7 +25,7 @@ public enum MachineSession {
     let server = try await startServer(machine, socket)
     let reader: ConsoleReader?
     do throws(PartitionError) {
-      reader = try startReader(machine, streams, steering)
+      reader = try startReader(machine, streams)
     } catch {
       await server?.stop()
       throw ControlError(error)
@@ -50,11 +50,11 @@ public enum MachineSession {
   }
 
   private static func startReader(
-    _ machine: VirtualMachine, _ streams: ConsoleStreams, _ steering: SignalSteering
+    _ machine: VirtualMachine, _ streams: ConsoleStreams
   ) throws(PartitionError) -> ConsoleReader? {
     guard let input = streams.input, case .interactive = machine.configuration.serial, let console = machine.console
     else { return nil }
-    return try ConsoleReader(input, filter: streams.filter) { console.type($0) }
+    return try ConsoleReader(input) { console.type($0) }
   }
 
   /// The file that takes the guest's console, if the configuration names one.

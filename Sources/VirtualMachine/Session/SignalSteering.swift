@@ -32,7 +32,6 @@ final class SignalSteering: Sendable {
     }
   }
 
-  /// A signal, or the escape key.
   func requested() {
     let number = count.add(1, ordering: .relaxed).newValue
     Task { [self] in

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ControlAPI
+import FoundationEssentials
+import Partition
+import SoftwareMachine
+import VirtualMachine
+
+/// Runs one machine in the foreground: here on KVM, or in the software machine, whichever was chosen.
+enum MachineRunner {
+  /// What the inner program gets from the outer one.
+  private struct Orders: Codable {
+    var configuration: VirtualMachineConfiguration
+    /// Why the software machine was chosen, for `lis vm show`.
+    var reason: String
+  }
+
+  /// Returns the exit code of `lis run`. `say` takes lines for standard error.
+  static func run(
+    _ configuration: VirtualMachineConfiguration, say: @escaping @Sendable (String) -> Void
+  ) async throws(ControlError) -> ExitStatus {
+    let choice: AcceleratorChoice
+    do throws(AcceleratorError) {
+      choice = try AcceleratorChoice.choose(AcceleratorPreference(rawValue: configuration.accelerator.rawValue) ?? .auto)
+    } catch {
+      throw ControlError(error)
+    }
+    say(choice.line)
+    let name = try MachineName.parse(configuration.name)
+    let claim = try RuntimeClaim(name)
+    defer { claim.release() }
+    let terminal = configuration.serial == .interactive ? TerminalInput() : nil
+    defer { terminal?.end() }
+    switch choice.accelerator {
+    case .kvm:
+      return try await runHere(
+        configuration, AcceleratorInUse(name: "kvm", reason: choice.reason), files: nil, socket: claim.socket,
+        streams: ConsoleStreams(input: terminal?.input, output: 1), say: say)
+    case .software:
+      return try runInSoftware(configuration, choice.reason, claim.socket, input: terminal?.input, say: say)
+    }
+  }
+
+  private static func runHere(
+    _ configuration: VirtualMachineConfiguration, _ accelerator: AcceleratorInUse, files: BootFiles?, socket: String,
+    streams: ConsoleStreams, say: @escaping @Sendable (String) -> Void
+  ) async throws(ControlError) -> ExitStatus {
+    let (end, detail) = try await MachineSession.run(
+      configuration, accelerator: accelerator, files: files, socket: socket, streams: streams, say: say)
+    if let detail { say(detail) }
+    return end.exitStatus
+  }
+
+  private static func runInSoftware(
+    _ configuration: VirtualMachineConfiguration, _ reason: String, _ socket: String, input: Int32?,
+    say: @escaping @Sendable (String) -> Void
+  ) throws(ControlError) -> ExitStatus {
+    let orders: [UInt8]
+    do {
+      orders = [UInt8](try JSONEncoder().encode(Orders(configuration: configuration, reason: reason)))
+    } catch {
+      throw ControlError(.hostFailure, "the configuration cannot be written down: \(error)")
+    }
+    var machine = SoftwareMachine.Configuration(
+      orders: orders, files: [configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),
+      memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
+    machine.processors = configuration.processors
+    machine.input = input ?? -1
+    do throws(SoftwareMachineError) {
+      let code = try SoftwareMachine(machine).run()
+      guard let status = ExitStatus(rawValue: code) else {
+        throw ControlError(.hostFailure, "the program in the software machine ended with code \(code)")
+      }
+      return status
+    } catch let error as SoftwareMachineError {
+      throw ControlError(error)
+    }
+  }
+
+  // MARK: Inside the software machine
+
+  static func runInside() async -> Never {
+    await InnerMachine.main(warm: { warm() }, run: { await carryOut($0) })
+  }
+
+  /// Touches what a run needs, so that its pages are in memory and its code has run once when the state is saved.
+  private static func warm() {
+    let example = VirtualMachineConfiguration(name: "warm", kernel: "/")
+    let orders = Orders(configuration: example, reason: "")
+    if let json = try? JSONEncoder().encode(orders) { _ = try? JSONDecoder().decode(Orders.self, from: json) }
+  }
+
+  private static func carryOut(_ inner: InnerOrders) async -> Int32 {
+    let say: @Sendable (String) -> Void = { StandardError.line($0) }
+    do {
+      let orders = try JSONDecoder().decode(Orders.self, from: Data(inner.configuration))
+      guard let kernel = inner.files.first else { return ExitStatus.hostFailure.rawValue }
+      let files = BootFiles(
+        kernel: BootFile(path: kernel.path, length: kernel.byteCount),
+        initramfs: inner.files.dropFirst().first.map { BootFile(path: $0.path, length: $0.byteCount) })
+      let status = try await runHere(
+        orders.configuration, AcceleratorInUse(name: "software", reason: orders.reason), files: files,
+        socket: InnerMachine.controlSocket, streams: ConsoleStreams(input: 0, output: 1), say: say)
+      return status.rawValue
+    } catch let error as ControlError {
+      StandardError.report(error)
+      return error.code.exitCode.rawValue
+    } catch {
+      say("the orders cannot be read: \(error)")
+      return ExitStatus.hostFailure.rawValue
+    }
+  }
+}

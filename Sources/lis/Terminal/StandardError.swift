@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ControlAPI
+import Glibc
+
+/// Lines for people, on standard error.
+enum StandardError {
+  /// `lis: …`. The carriage return matters while the terminal is raw, and only there.
+  static func line(_ text: String) {
+    let end = isatty(2) == 1 ? "\r\n" : "\n"
+    var bytes = Array("lis: \(text)\(end)".utf8)
+    _ = unsafe write(2, &bytes, bytes.count)
+  }
+
+  /// An error and its remedy.
+  static func report(_ error: ControlError) {
+    line(error.remedy.map { "\(error.message); \($0)" } ?? error.message)
+  }
+}
