@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import SoftwareMachine
 
 /// The program's entry: the command line, or the inner half of the software machine.

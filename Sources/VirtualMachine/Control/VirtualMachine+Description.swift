@@ -76,7 +76,7 @@ extension VirtualMachine {
     for (kind, count) in partition.userExits { counters["exits.\(kind)"] = count }
     for (kind, count) in partition.kernel { counters["kvm.\(kind)"] = count }
     counters["serial.bytes"] = partition.serialBytesOut
-    if let first = partition.processStartToFirstRun { counters["start.microseconds"] = first / 1000 }
+    if let first = partition.initToFirstRun { counters["start.microseconds"] = first / 1000 }
     for (service, snapshot) in services {
       let name = service.controlName.rawValue
       counters["service.\(name).sent"] = snapshot.counters.sent

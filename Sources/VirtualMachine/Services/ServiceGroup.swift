@@ -39,7 +39,7 @@ final class ServiceGroup: ChannelOwner {
   private let port: PartitionPort
   private let report: @Sendable (IntegrationService, ServiceEvent) -> Void
   private let doorbells: ServiceDoorbells
-  private let thread = Mutex<pthread_t?>(nil)
+  private let thread = Mutex<DedicatedThread?>(nil)
 
   init(
     providers: [any IntegrationServiceProvider], disabled: Set<IntegrationService>, port: PartitionPort,
@@ -225,7 +225,7 @@ final class ServiceGroup: ChannelOwner {
 
   /// Starts the thread. It ends with `stop`.
   func start() throws(PartitionError) {
-    let handle = try NamedThread.start("services") { [self] in run() }
+    let handle = try DedicatedThread(name: "services") { [self] in run() }
     thread.withLock { $0 = handle }
   }
 
@@ -247,7 +247,7 @@ final class ServiceGroup: ChannelOwner {
       state.readers.removeAll()
     }
     doorbells.wake()
-    if let handle = thread.withLock({ $0.take() }) { NamedThread.join(handle) }
+    thread.withLock { $0.take() }?.join()
   }
 
   private func run() {

@@ -48,7 +48,7 @@ final class DescriptorSink: SerialSink {
 /// The thread that reads what a person types.
 final class ConsoleReader: Sendable {
   private let wake: Int32
-  private let thread: Mutex<pthread_t?>
+  private let thread: Mutex<DedicatedThread?>
 
   /// `type` gets bytes as they come, on the reader's thread.
   init(_ input: Int32, type: @escaping @Sendable ([UInt8]) -> Void) throws(PartitionError) {
@@ -57,7 +57,7 @@ final class ConsoleReader: Sendable {
     self.wake = wake
     do throws(PartitionError) {
       thread = Mutex(
-        try NamedThread.start("console") {
+        try DedicatedThread(name: "console") {
           var buffer = [UInt8](repeating: 0, count: 4096)
           while true {
             var polled = [
@@ -82,7 +82,7 @@ final class ConsoleReader: Sendable {
     guard let handle = thread.withLock({ $0.take() }) else { return }
     var one: UInt64 = 1
     _ = unsafe write(wake, &one, 8)
-    NamedThread.join(handle)
+    handle.join()
     close(wake)
   }
 

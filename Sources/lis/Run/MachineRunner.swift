@@ -66,15 +66,16 @@ enum MachineRunner {
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
     machine.input = input ?? -1
+    let code: Int32
     do throws(SoftwareMachineError) {
-      let code = try SoftwareMachine(machine).run()
-      guard let status = ExitStatus(rawValue: code) else {
-        throw ControlError(.hostFailure, "the program in the software machine ended with code \(code)")
-      }
-      return status
-    } catch let error as SoftwareMachineError {
+      code = try SoftwareMachine(machine).run()
+    } catch {
       throw ControlError(error)
     }
+    guard let status = ExitStatus(rawValue: code) else {
+      throw ControlError(.hostFailure, "the program in the software machine ended with code \(code)")
+    }
+    return status
   }
 
   // MARK: Inside the software machine

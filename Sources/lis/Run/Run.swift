@@ -22,12 +22,13 @@ struct Run: AsyncParsableCommand {
       name: name, processors: processors, memory: ByteCount(rawValue: memory << 20), kernel: kernel,
       initramfs: initramfs, commandLine: commandLine, serial: .interactive,
       accelerator: Accelerator(rawValue: accelerator) ?? .auto, onCrash: .keep)
+    let status: ExitStatus
     do throws(ControlError) {
-      let status = try await MachineRunner.run(configuration) { StandardError.line($0) }
-      throw ExitCode(status.rawValue)
-    } catch let error as ControlError {
+      status = try await MachineRunner.run(configuration) { StandardError.line($0) }
+    } catch {
       StandardError.report(error)
       throw ExitCode(error.code.exitCode.rawValue)
     }
+    throw ExitCode(status.rawValue)
   }
 }
