@@ -63,7 +63,8 @@ public final class Partition: Sendable {
       processors: processors, hasSerial: configuration.serial != nil,
       highMMIO: GuestLayout.highMMIO(physicalAddressBits: addressBits)
     ).encoded()
-    let table = CPUIDTable(supported: machine.supportedCPUID, processors: processors)
+    let table = CPUIDTable(
+      supported: machine.supportedCPUID, processors: processors, constantTSC: Self.hostTSCIsConstant())
     var virtualProcessors: [VirtualProcessor] = []
     for index in 0..<processors {
       virtualProcessors.append(try VirtualProcessor(index, in: machine, cpuid: table))
@@ -89,6 +90,16 @@ public final class Partition: Sendable {
     try loader.load(into: memory, acpi: acpi, seed: randomSeed())
     for processor in processors { try processor.setPlatformRegisters() }
     try processors.first?.enterKernel(at: loader.entry)
+  }
+
+  private static func hostTSCIsConstant() -> Bool {
+    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    var text = [UInt8](repeating: 0, count: 4)
+    let count = unsafe text.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+    return count == 4 && text == Array("tsc\n".utf8)
   }
 
   private static func randomSeed() -> [UInt8] {

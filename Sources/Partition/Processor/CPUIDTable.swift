@@ -37,14 +37,24 @@ struct CPUIDTable: Sendable {
   let entries: [CPUIDEntry]
   let processors: Int
 
-  /// `supported` is what KVM_GET_SUPPORTED_CPUID offers.
-  init(supported: [CPUIDEntry], processors: Int) {
+  /// `supported` is what KVM_GET_SUPPORTED_CPUID offers. `constantTSC`: the host keeps its own time by the TSC, so it has
+  /// one rate. Saying so spares Linux a calibration of a third of a second on each further processor; its clock source
+  /// stays Hyper-V's page either way.
+  init(supported: [CPUIDEntry], processors: Int, constantTSC: Bool) {
     self.processors = processors
     // Leaf 0x1F repeats 0xB for machines with dies; without it the guest uses 0xB.
     var table = supported.filter { entry in
       entry.function & 0xF000_0000 != 0x4000_0000 && entry.function != 0x1F && entry.function != 0xB
     }
     for position in table.indices { Self.adapt(&table[position], processors: processors) }
+    if constantTSC {
+      let power: UInt32 = 0x8000_0007
+      if let position = table.firstIndex(where: { $0.function == power }) {
+        table[position].edx |= 1 << 8
+      } else if table.contains(where: { $0.function == 0x8000_0000 && $0.eax >= power }) {
+        table.append(CPUIDEntry(function: power, edx: 1 << 8))
+      }
+    }
     let basicLeaves = table.first { $0.function == 0 }?.eax ?? 0
     if basicLeaves >= 0xB {
       let shift = Self.identifierBits(processors)

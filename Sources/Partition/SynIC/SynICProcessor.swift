@@ -53,7 +53,10 @@ final class SynICProcessor: Sendable {
         state.slotWanted = true
         return .offline
       }
-      if unsafe MessageSlot(page: page, sint: Self.busSINT).post(payload) { return .delivered }
+      let slot = unsafe MessageSlot(page: page, sint: Self.busSINT)
+      // What KVM reported of earlier messages is not about the one that is in the way now.
+      if !slot.isFree { endOfMessage.drain() }
+      if slot.post(payload) { return .delivered }
       state.slotWanted = true
       return .busy
     }
