@@ -101,6 +101,11 @@ struct ServiceChannel: Sendable {
   /// Whether a message may be sent now.
   var canSend: Bool { state.isReady && outstanding.count < maximumOutstanding }
 
+  /// Since when a message whose deadline has passed is outstanding; nil when there is none.
+  var stalledSince: UInt64? {
+    outstanding.first { $0.deadline == nil && !$0.isNegotiation }?.sentAt
+  }
+
   /// Sends one message of the service; its body is what `encode` writes into `bodySize` zeroed bytes.
   mutating func send(
     bodySize: Int, within limit: UInt64, _ clock: ServiceClock,

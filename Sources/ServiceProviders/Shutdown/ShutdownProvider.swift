@@ -42,9 +42,9 @@ public struct ShutdownProvider: IntegrationServiceProvider {
       channel.complete(id, .failure(.queueFull))
       return
     }
-    if let stalled = channel.outstanding.first {
+    if let stalled = channel.stalledSince {
       // The guest still owes the answer to a request that was given up.
-      let waited = clock.monotonic > stalled.sentAt ? clock.monotonic - stalled.sentAt : 0
+      let waited = clock.monotonic > stalled ? clock.monotonic - stalled : 0
       channel.complete(id, .failure(.notAnswering(afterMilliseconds: waited / ServiceLimits.millisecond)))
       return
     }
