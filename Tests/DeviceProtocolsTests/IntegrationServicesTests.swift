@@ -5,6 +5,23 @@ import Testing
 import VMBus
 
 @Suite struct IntegrationServicesTests {
+  /// HV_*_GUID of include/linux/hyperv.h, Linux 6.1: the text's first three fields and its last eight bytes. A wrong
+  /// digit shows in the guest only as "Unknown GUID".
+  @Test(arguments: [
+    (IntegrationService.heartbeat, 0x57164f39, 0x9115, 0x4e78, [0xab, 0x55, 0x38, 0x2f, 0x3b, 0xd5, 0x42, 0x2d]),
+    (.shutdown, 0x0e0b6031, 0x5213, 0x4934, [0x81, 0x8b, 0x38, 0xd9, 0x0c, 0xed, 0x39, 0xdb]),
+    (.timeSynchronization, 0x9527e630, 0xd0ae, 0x497b, [0xad, 0xce, 0xe8, 0x0a, 0xb0, 0x17, 0x5c, 0xaf]),
+    (.keyValuePair, 0xa9a0f4e7, 0x5a45, 0x4d96, [0xb8, 0x27, 0x8a, 0x84, 0x1e, 0x8c, 0x03, 0xe6]),
+    (.volumeSnapshot, 0x35fa2e29, 0xea23, 0x4236, [0x96, 0xae, 0x3a, 0x6e, 0xba, 0xcb, 0xa4, 0x40]),
+    (.fileCopy, 0x34d14be3, 0xdee4, 0x41c8, [0x9a, 0xe7, 0x6b, 0x17, 0x49, 0x77, 0xc1, 0x92]),
+  ] as [(IntegrationService, UInt32, UInt16, UInt16, [UInt8])])
+  func classIDsAreThoseOfLinux(
+    _ service: IntegrationService, _ a: UInt32, _ b: UInt16, _ c: UInt16, _ tail: [UInt8]
+  ) {
+    #expect(service.classID.low == UInt64(a) | UInt64(b) << 32 | UInt64(c) << 48)
+    #expect(service.classID.high == tail.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+  }
+
   @Test func headerOfNegotiation() throws {
     let golden = Golden.negotiateShutdown.bytes
     let header = try IntegrationHeader(decoding: golden.wire)
