@@ -10,6 +10,15 @@ enum Fuzz {
     ("ring", RingTarget.run),
     ("bus-server", BusServerTarget.run),
     ("bus-client", BusClientTarget.run),
+    ("provider-heartbeat", ProviderTargets.heartbeat),
+    ("provider-shutdown", ProviderTargets.shutdown),
+    ("provider-time", ProviderTargets.time),
+    ("provider-kvp", ProviderTargets.keyValuePair),
+    ("provider-vss", ProviderTargets.volumeSnapshot),
+    ("provider-filecopy", ProviderTargets.fileCopy),
+    ("client-heartbeat", ClientTargets.heartbeat),
+    ("client-shutdown", ClientTargets.shutdown),
+    ("client-time", ClientTargets.time),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.
