@@ -85,10 +85,9 @@ int clinux_process_descriptor(pid_t process) {
 
 int clinux_add_entropy(int descriptor, const void *bytes, int count) {
   if (count < 0 || count > 256) return -EINVAL;
-  struct { struct rand_pool_info head; char bytes[256]; } pool;
-  pool.head.entropy_count = count * 8;
-  pool.head.buf_size = count;
-  memcpy(pool.head.buf, bytes, (size_t)count);
+  // struct rand_pool_info with room for its open array.
+  struct { int entropy_count, buf_size; char bytes[256]; } pool = {count * 8, count, {0}};
+  memcpy(pool.bytes, bytes, (size_t)count);
   return ioctl(descriptor, RNDADDENTROPY, &pool) < 0 ? -errno : 0;
 }
 

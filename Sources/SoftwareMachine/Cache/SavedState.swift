@@ -72,7 +72,9 @@ struct SavedState {
     Stream.setNonblocking(serial)
     var log = InnerLog()
     // Lost interrupts (see `OuterLoop`) can happen here too, and the machine is on a busy computer maybe.
-    for _ in 0..<3000 {
+    let deadline = Clock.monotonic() &+ 300 * Clock.second
+    var nextKick = Clock.monotonic()
+    while Clock.monotonic() < deadline {
       var entries = [serial, process.ended.number].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
       _ = Stream.poll(&entries, milliseconds: 100)
       if let signal = interrupts.pending() { throw .interrupted(signal: signal) }
@@ -91,7 +93,10 @@ struct SavedState {
         let text = String(decoding: bytes, as: UTF8.self)
         throw .qemu(text.isEmpty ? "it ended while the inner Linux booted; \(log.tail)" : text)
       }
-      _ = Stream.write(serial, [UInt8(ascii: "\n")])
+      if Clock.monotonic() >= nextKick {
+        nextKick = Clock.monotonic() &+ Clock.second / 10
+        _ = Stream.write(serial, [UInt8(ascii: "\n")])
+      }
     }
     throw .innerLinux("it was not ready after five minutes; \(log.tail)")
   }
@@ -124,9 +129,7 @@ struct SavedState {
   /// The time stamp counter's rate, measured against the monotonic clock for 50 ms.
   private static func timeStampKilohertz() -> UInt64? {
     func now() -> (counter: UInt64, nanoseconds: UInt64) {
-      var time = timespec()
-      _ = unsafe clock_gettime(CLOCK_MONOTONIC_RAW, &time)
-      return (clinux_time_stamp(), UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec))
+      (clinux_time_stamp(), Clock.read(CLOCK_MONOTONIC_RAW))
     }
     let start = now()
     usleep(50_000)

@@ -75,9 +75,7 @@ struct InnerLoop: ~Copyable {
 
   /// Small differences are the way of the message; more is a clock that was set or a machine that was stopped.
   private func correctClock(_ wallClock: UInt64) {
-    var time = timespec()
-    _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-    let here = UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+    let here = Clock.wall()
     let difference = here > wallClock ? here &- wallClock : wallClock &- here
     if difference > 100_000_000 { setClock(wallClock) }
   }

@@ -45,7 +45,7 @@ struct OuterLoop: ~Copyable {
       pump.closeAll()
     }
     pump.writePort()
-    var nextKick = Self.now() &+ Self.kick
+    var nextKick = Clock.monotonic() &+ Self.kick
     var ticks = 0
     var silent = 0
     while true {
@@ -57,7 +57,7 @@ struct OuterLoop: ~Copyable {
         pollfd(fd: pump.link.canOpen ? listener : -1, events: Int16(POLLIN), revents: 0),
       ]
       pump.prepare(&entries)
-      let now = Self.now()
+      let now = Clock.monotonic()
       let wait = nextKick > now ? Int32((nextKick &- now) / 1_000_000 &+ 1) : 0
       _ = Stream.poll(&entries, milliseconds: wait)
 
@@ -81,12 +81,12 @@ struct OuterLoop: ~Copyable {
       }
       if signals > 2 { return result ?? .success(128 + SIGINT) }
 
-      if Self.now() >= nextKick {
-        nextKick = Self.now() &+ Self.kick
+      if Clock.monotonic() >= nextKick {
+        nextKick = Clock.monotonic() &+ Self.kick
         _ = Stream.write(serial, [UInt8(ascii: "\n")])
         ticks += 1
         silent += 1
-        if ticks % Self.ticksPerTime == 0 { pump.link.sendTime(SoftwareMachine.wallClock()) }
+        if ticks % Self.ticksPerTime == 0 { pump.link.sendTime(Clock.wall()) }
         if silent > Self.ticksToDeath {
           return .failure(.innerLinux("it has not answered for a minute; \(log.tail)"))
         }
@@ -142,11 +142,5 @@ struct OuterLoop: ~Copyable {
   private func deathOfQEMU() -> SoftwareMachineError {
     let text = String(decoding: errors, as: UTF8.self).split(separator: "\n").suffix(4).joined(separator: "; ")
     return .qemu(text.isEmpty ? "it ended by itself; the inner Linux: \(log.tail)" : text)
-  }
-
-  private static func now() -> UInt64 {
-    var time = timespec()
-    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
 }

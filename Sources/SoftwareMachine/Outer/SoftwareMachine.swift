@@ -104,7 +104,7 @@ public struct SoftwareMachine: Sendable {
     attachStandardStreams(&pump)
     pump.link.sendStart(
       StartRecord(
-        ordersLength: UInt32(configuration.orders.count), wallClock: Self.wallClock(), seed: Self.seed(), files: sizes),
+        ordersLength: UInt32(configuration.orders.count), wallClock: Clock.wall(), seed: Self.seed(), files: sizes),
       orders: configuration.orders)
     var loop = OuterLoop(
       pump: pump, process: process, serial: serial.first.number, messages: messages.first.number,
@@ -136,12 +136,6 @@ public struct SoftwareMachine: Sendable {
     } catch {
       throw .file(path: path, reason: "it cannot be opened")
     }
-  }
-
-  static func wallClock() -> UInt64 {
-    var time = timespec()
-    _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
 
   private static func seed() -> [UInt8] {
