@@ -30,7 +30,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
     name: String, processors: Int = 1, memory: ByteCount = .defaultMemory, kernel: String, initramfs: String? = nil,
     commandLine: String = "", serial: SerialConsole = .interactive, busVersionLimit: BusVersion? = nil,
     accelerator: Accelerator = .auto, disabledServices: Set<ServiceName> = [], keyValues: [String: String] = [:],
-    onCrash: CrashAction = .stop
+    onCrash: CrashAction = .keep
   ) {
     self.name = name
     self.processors = processors
@@ -80,10 +80,10 @@ public enum SerialConsole: Codable, Hashable, Sendable {
 
 /// What to do when the guest reports a panic.
 public enum CrashAction: String, Codable, CaseIterable, Sendable {
-  /// End, with the exit code of a crash.
-  case stop
   /// Say so and leave the rest to the guest: a crash kernel, or the reboot that `panic=` asks for.
   case keep
+  /// End, with the exit code of a crash.
+  case stop
   /// Reset in place.
   case restart
 }
