@@ -21,6 +21,6 @@ let package = Package(
         .product(name: "DeviceProtocols", package: "swift-lis"),
         .product(name: "ServiceProviders", package: "swift-lis"),
         .product(name: "ServiceClients", package: "swift-lis"),
-      ], swiftSettings: settings),
+      ], swiftSettings: settings)
   ]
 )
