@@ -67,19 +67,19 @@ extension VirtualMachine {
     return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
-  public func addresses(of adapter: String) async throws(ControlError) -> AdapterAddresses {
+  public func addresses(of adapter: String) async throws(ControlError) -> ControlAPI.AdapterAddresses {
     let result = try await ask(KeyValueProvider.self, .kvp, about: adapter) {
       $0.adapterConfiguration(macAddress: adapter, id: $1, $2)
     }
     guard case .adapterConfiguration(let found) = result else {
       throw ControlError(.adapterNotFound, name: .kvp, subject: adapter)
     }
-    return AdapterAddresses(
+    return ControlAPI.AdapterAddresses(
       adapter: adapter, dhcp: found.dhcp, ipv4: found.families.contains(.ipv4), ipv6: found.families.contains(.ipv6),
       addresses: found.addresses, subnets: found.masks, gateways: found.gateways, dnsServers: found.nameServers)
   }
 
-  public func setAddresses(_ addresses: AdapterAddresses) async throws(ControlError) {
+  public func setAddresses(_ addresses: ControlAPI.AdapterAddresses) async throws(ControlError) {
     guard let adapter = GUID(text: addresses.adapter) else {
       throw ControlError(
         .badRequest, "\(addresses.adapter) is not an adapter's instance GUID",
