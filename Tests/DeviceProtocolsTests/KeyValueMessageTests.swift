@@ -59,11 +59,11 @@ import VMBus
     #expect(golden.count == KeyValueMessage.addressesMessageSize)
     #expect(try KeyValueMessage(decoding: golden.wire).operation == .setAddresses)
     let start = KeyValueMessage.addressesOffset
-    #expect(try AdapterAddresses(decoding: golden.wire, at: start) == AdapterAddresses(families: 3, dhcp: 1))
-    let fields: [(AdapterAddresses.Field, String)] = [
-      (AdapterAddresses.adapter, "{ab}"), (AdapterAddresses.addresses, "10.0.0.2;fd00::2"),
-      (AdapterAddresses.masks, "255.0.0.0;/64"), (AdapterAddresses.gateways, "10.0.0.1"),
-      (AdapterAddresses.nameServers, "9.9.9.9"),
+    #expect(try AdapterAddressRecord(decoding: golden.wire, at: start) == AdapterAddressRecord(families: 3, dhcp: 1))
+    let fields: [(AdapterAddressRecord.Field, String)] = [
+      (AdapterAddressRecord.adapter, "{ab}"), (AdapterAddressRecord.addresses, "10.0.0.2;fd00::2"),
+      (AdapterAddressRecord.masks, "255.0.0.0;/64"), (AdapterAddressRecord.gateways, "10.0.0.1"),
+      (AdapterAddressRecord.nameServers, "9.9.9.9"),
     ]
     for (field, expected) in fields { #expect(text(golden, start + field.offset, 2 * field.units) == expected) }
     cut(golden, needed: golden.count) { try KeyValueMessage(decoding: $0) }

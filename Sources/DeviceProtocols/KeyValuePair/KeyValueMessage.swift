@@ -26,7 +26,7 @@ public struct KeyValueMessage: Hashable, Sendable {
   public static let enumerateMessageSize = enumeratedRecordOffset + KeyValueRecord.wireSize
   /// Addresses: they follow operation and pool, without padding.
   public static let addressesOffset = 2
-  public static let addressesMessageSize = addressesOffset + AdapterAddresses.wireSize
+  public static let addressesMessageSize = addressesOffset + AdapterAddressRecord.wireSize
 
   public init(operation: KeyValueOperation, pool: KeyValuePool, index: UInt32 = 0) {
     self.operation = operation

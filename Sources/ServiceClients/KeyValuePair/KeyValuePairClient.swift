@@ -124,7 +124,7 @@ public struct KeyValuePairClient: Sendable {
   /// Writes one text of adapter settings in UTF-8; then call `answer(.ok)`.
   @_lifetime(packet: copy packet)
   public func write(
-    _ text: RawSpan, to field: AdapterAddresses.Field, in packet: inout MutableRawSpan
+    _ text: RawSpan, to field: AdapterAddressRecord.Field, in packet: inout MutableRawSpan
   ) throws(ClientFault) {
     do throws(WireError) {
       _ = try WireText.utf16(
@@ -136,7 +136,7 @@ public struct KeyValuePairClient: Sendable {
 
   /// Writes the plain fields of adapter settings.
   @_lifetime(packet: copy packet)
-  public func write(_ fields: AdapterAddresses, in packet: inout MutableRawSpan) throws(ClientFault) {
+  public func write(_ fields: AdapterAddressRecord, in packet: inout MutableRawSpan) throws(ClientFault) {
     do throws(WireError) {
       try fields.encode(into: &packet, at: Self.addressesOffset)
     } catch {

@@ -5,12 +5,12 @@ import VMBus
 
 extension AdapterConfiguration {
   /// The lists as the wire has them: joined by ";".
-  var texts: [(AdapterAddresses.Field, String)] {
+  var texts: [(AdapterAddressRecord.Field, String)] {
     [
-      (AdapterAddresses.addresses, addresses.joined(separator: ";")),
-      (AdapterAddresses.masks, masks.joined(separator: ";")),
-      (AdapterAddresses.gateways, gateways.joined(separator: ";")),
-      (AdapterAddresses.nameServers, nameServers.joined(separator: ";")),
+      (AdapterAddressRecord.addresses, addresses.joined(separator: ";")),
+      (AdapterAddressRecord.masks, masks.joined(separator: ";")),
+      (AdapterAddressRecord.gateways, gateways.joined(separator: ";")),
+      (AdapterAddressRecord.nameServers, nameServers.joined(separator: ";")),
     ]
   }
 
@@ -38,15 +38,15 @@ extension AdapterConfiguration {
   }
 
   init(decoding body: RawSpan, at start: Int) throws(WireError) {
-    let fields = try AdapterAddresses(decoding: body, at: start)
-    func list(_ field: AdapterAddresses.Field) throws(WireError) -> [String] {
+    let fields = try AdapterAddressRecord(decoding: body, at: start)
+    func list(_ field: AdapterAddressRecord.Field) throws(WireError) -> [String] {
       let text = try HostText.read(body, at: start + field.offset, byteCount: 2 * field.units)
       return text.split(separator: ";").map(String.init)
     }
     self.init(
       families: Families(rawValue: fields.families), dhcp: fields.dhcp != 0,
-      addresses: try list(AdapterAddresses.addresses), masks: try list(AdapterAddresses.masks),
-      gateways: try list(AdapterAddresses.gateways), nameServers: try list(AdapterAddresses.nameServers))
+      addresses: try list(AdapterAddressRecord.addresses), masks: try list(AdapterAddressRecord.masks),
+      gateways: try list(AdapterAddressRecord.gateways), nameServers: try list(AdapterAddressRecord.nameServers))
   }
 }
 

@@ -77,13 +77,13 @@ extension KeyValueProvider {
     _ operation: KeyValueOperation, adapter: String, _ configuration: AdapterConfiguration, _ clock: ServiceClock
   ) {
     let head = KeyValueMessage(operation: operation, pool: .external)
-    let fields = AdapterAddresses(families: configuration.families.rawValue, dhcp: configuration.dhcp ? 1 : 0)
+    let fields = AdapterAddressRecord(families: configuration.families.rawValue, dhcp: configuration.dhcp ? 1 : 0)
     channel.send(bodySize: KeyValueMessage.addressesMessageSize, within: ServiceLimits.reply, clock) {
       (body: inout MutableRawSpan) throws(WireError) in
       try head.encode(into: &body)
       let start = KeyValueMessage.addressesOffset
       try fields.encode(into: &body, at: start)
-      try HostText.write(adapter, to: &body, at: start + AdapterAddresses.adapter.offset)
+      try HostText.write(adapter, to: &body, at: start + AdapterAddressRecord.adapter.offset)
       for (field, list) in configuration.texts {
         try HostText.write(list, to: &body, at: start + field.offset)
       }

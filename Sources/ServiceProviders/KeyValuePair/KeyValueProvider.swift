@@ -91,7 +91,7 @@ public struct KeyValueProvider: IntegrationServiceProvider {
   public mutating func adapterConfiguration(macAddress: String, id: ServiceRequestID, _ clock: ServiceClock) {
     let macAddress = macAddress.uppercased()
     do throws(ServiceError) {
-      try KeyValueLimits.check(macAddress, "MAC address", units: AdapterAddresses.adapter.units - 1, bytes: 127)
+      try KeyValueLimits.check(macAddress, "MAC address", units: AdapterAddressRecord.adapter.units - 1, bytes: 127)
     } catch {
       channel.complete(id, .failure(error))
       return

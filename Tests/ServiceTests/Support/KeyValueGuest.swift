@@ -66,29 +66,29 @@ struct KeyValueGuest {
       pools[request.pool.rawValue] = pool
       try finish(.ok, &packet)
     case .getAddresses:
-      guard let adapter = adapters[field(packet, AdapterAddresses.adapter)] else {
+      guard let adapter = adapters[field(packet, AdapterAddressRecord.adapter)] else {
         return try finish(.failure, &packet)
       }
       try packet.change { (bytes: inout MutableRawSpan) throws(ClientFault) in
         try client.write(
-          AdapterAddresses(families: adapter.families.rawValue, dhcp: adapter.dhcp ? 1 : 0), in: &bytes)
+          AdapterAddressRecord(families: adapter.families.rawValue, dhcp: adapter.dhcp ? 1 : 0), in: &bytes)
         // The daemon ends each gateway with a semicolon.
         for (place, list) in [
-          (AdapterAddresses.addresses, adapter.addresses.joined(separator: ";")),
-          (AdapterAddresses.masks, adapter.masks.joined(separator: ";")),
-          (AdapterAddresses.gateways, adapter.gateways.map { $0 + ";" }.joined()),
-          (AdapterAddresses.nameServers, adapter.nameServers.map { $0 + ";" }.joined()),
+          (AdapterAddressRecord.addresses, adapter.addresses.joined(separator: ";")),
+          (AdapterAddressRecord.masks, adapter.masks.joined(separator: ";")),
+          (AdapterAddressRecord.gateways, adapter.gateways.map { $0 + ";" }.joined()),
+          (AdapterAddressRecord.nameServers, adapter.nameServers.map { $0 + ";" }.joined()),
         ] {
           try client.write(Array(list.utf8).wire, to: place, in: &bytes)
         }
       }
       try finish(.ok, &packet)
     case .setAddresses:
-      let adapter = field(packet, AdapterAddresses.adapter)
+      let adapter = field(packet, AdapterAddressRecord.adapter)
       guard adapters[adapter] != nil else { return try finish(.adapterNotFound, &packet) }
       configured[adapter] = [
-        field(packet, AdapterAddresses.addresses), field(packet, AdapterAddresses.masks),
-        field(packet, AdapterAddresses.gateways), field(packet, AdapterAddresses.nameServers),
+        field(packet, AdapterAddressRecord.addresses), field(packet, AdapterAddressRecord.masks),
+        field(packet, AdapterAddressRecord.gateways), field(packet, AdapterAddressRecord.nameServers),
       ]
       try finish(.ok, &packet)
     default:
@@ -106,7 +106,7 @@ struct KeyValueGuest {
     }
   }
 
-  private func field(_ packet: Packet, _ field: AdapterAddresses.Field) -> String {
+  private func field(_ packet: Packet, _ field: AdapterAddressRecord.Field) -> String {
     text(packet, KeyValuePairClient.addressesOffset + field.offset, 2 * field.units)
   }
 

@@ -5,7 +5,7 @@ import VMBus
 /// The two plain fields of an adapter's IP settings and where its texts lie. Texts are UTF-16; lists are separated by ";".
 ///
 /// Layout: `hv_kvp_ipaddr_value` in include/uapi/linux/hyperv.h of Linux 6.1.
-public struct AdapterAddresses: Hashable, Sendable {
+public struct AdapterAddressRecord: Hashable, Sendable {
   public static let wireSize = 7426
 
   /// A text field: where it begins and how many UTF-16 units it has, the terminator included.
