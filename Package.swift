@@ -70,8 +70,12 @@ let package = Package(
     .testTarget(name: "VMBusTests", dependencies: ["VMBus"], swiftSettings: settings),
     .testTarget(
       name: "DeviceProtocolsTests", dependencies: ["DeviceProtocols"], swiftSettings: settings),
+    // Both ends of the bus against each other, step by step: for BusTests and for the fuzzer.
+    .target(
+      name: "BusWalk", dependencies: ["VMBus", "VMBusHost", "VMBusGuest"], path: "Tests/BusWalk",
+      swiftSettings: settings),
     .testTarget(
-      name: "BusTests", dependencies: ["VMBus", "VMBusHost", "VMBusGuest"],
+      name: "BusTests", dependencies: ["VMBus", "VMBusHost", "VMBusGuest", "BusWalk"],
       swiftSettings: settings),
     .testTarget(
       name: "ServiceTests",

@@ -126,6 +126,8 @@ extension BusClient {
 
   mutating func openResult(_ message: OpenResult, _ sink: inout some BusClientSink & ~Copyable) {
     guard let index = channelIndex(message.channel) else { return refuse(.unknownChannel, &sink) }
+    // The answer to an opening that crossed the rescind: the opener has been told.
+    guard !channels[index].isRescinded else { return }
     guard channels[index].state == .opening(message.openID) else { return refuse(.openNotAsked, &sink) }
     channels[index].state = message.status == .success ? .open : .closed
     sink.handle(.opened(message.channel, message.status))
@@ -133,6 +135,7 @@ extension BusClient {
 
   mutating func modifyResponse(_ message: ModifyChannelResponse, _ sink: inout some BusClientSink & ~Copyable) {
     guard let index = channelIndex(message.channel) else { return refuse(.unknownChannel, &sink) }
+    guard !channels[index].isRescinded else { return }
     guard channels[index].isModifying else { return refuse(.modifyNotAsked, &sink) }
     channels[index].isModifying = false
     sink.handle(.modified(message.channel, message.status))

@@ -3,6 +3,22 @@
 import VMBus
 
 extension BusClient {
+  /// An answer of the host is still to come.
+  public var isWaiting: Bool {
+    switch state {
+    case .contacting, .unloading: return true
+    case .disconnected, .connected: break
+    }
+    for index in 0..<channels.capacity where !channels[index].isFree {
+      if case .opening = channels[index].state { return true }
+      if channels[index].isModifying { return true }
+    }
+    for index in 0..<gpadls.capacity {
+      if gpadls[index].state == .creating || gpadls[index].state == .tearingDown { return true }
+    }
+    return false
+  }
+
   /// A sentence about the first thing in the client's state that cannot be; `nil` when all is well. For tests, after
   /// each event.
   public func brokenInvariant() -> StaticString? {
