@@ -11,6 +11,12 @@ public struct GPADL: Equatable, Sendable {
     public var byteOffset: Int
     /// Page frame numbers, exactly as many as the bytes touch.
     public var frames: [UInt64]
+
+    public init(byteCount: Int, byteOffset: Int, frames: [UInt64]) {
+      self.byteCount = byteCount
+      self.byteOffset = byteOffset
+      self.frames = frames
+    }
   }
 
   /// At least one; Linux always makes one.
