@@ -198,7 +198,7 @@ public final class Partition: Sendable {
 
   /// A non-maskable interrupt on every processor, as a server's NMI button does it.
   public func injectNMI() throws(PartitionError) {
-    for processor in virtualProcessors { try processor.injectNMI() }
+    for processor in virtualProcessors { try core.machine.injectNMI(processor: UInt32(processor.index)) }
   }
 
   // MARK: SynIC

@@ -67,6 +67,6 @@ static const unsigned long CLINUX_KVM_GET_XSAVE = KVM_GET_XSAVE;
 static const unsigned long CLINUX_KVM_SET_XSAVE = KVM_SET_XSAVE;
 static const unsigned long CLINUX_KVM_GET_XCRS = KVM_GET_XCRS;
 static const unsigned long CLINUX_KVM_SET_XCRS = KVM_SET_XCRS;
-static const unsigned long CLINUX_KVM_NMI = KVM_NMI;
+static const unsigned long CLINUX_KVM_SIGNAL_MSI = KVM_SIGNAL_MSI;
 static const unsigned long CLINUX_KVM_GET_STATS_FD = KVM_GET_STATS_FD;
 static const unsigned long CLINUX_KVM_GET_TSC_KHZ = KVM_GET_TSC_KHZ;

@@ -37,12 +37,16 @@ enum GuestLayout {
 enum Port {
   static let rtcIndex: UInt16 = 0x70
   static let rtcData: UInt16 = 0x71
+  /// System control port B: what an NMI was about, and the PC speaker.
+  static let systemControl: UInt16 = 0x61
   static let keyboardCommand: UInt16 = 0x64
   static let serial: UInt16 = 0x3F8
   static let serialCount: UInt16 = 8
   static let pm1Status: UInt16 = 0x600
   static let pm1Enable: UInt16 = 0x602
   static let pm1Control: UInt16 = 0x604
+  static let pciAddress: UInt16 = 0xCF8
+  static let pciData: UInt16 = 0xCFC
   static let reset: UInt16 = 0xCF9
 }
 

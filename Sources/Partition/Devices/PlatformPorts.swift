@@ -4,7 +4,7 @@ import Glibc
 import Synchronization
 
 /// Everything behind I/O ports: power management, reset, clock, serial port. Where there is no device, reads give ones and
-/// writes go nowhere, which tells Linux at once that there is no PCI bus, no keyboard controller and so on.
+/// writes go nowhere, which tells Linux at once that there is no keyboard controller and so on.
 final class PlatformPorts: Sendable {
   enum Outcome: Equatable, Sendable {
     case none
@@ -14,6 +14,7 @@ final class PlatformPorts: Sendable {
 
   private struct State {
     var clock = RealTimeClock()
+    var pci = PCIConfiguration()
     var powerEnable: UInt16 = 0
     /// SCI_EN: the machine is in ACPI mode from the start.
     var powerControl: UInt16 = 1
@@ -39,6 +40,9 @@ final class PlatformPorts: Sendable {
     case Port.pm1Status: return size == 4 ? UInt32(state.withLock { $0.powerEnable }) << 16 : 0
     case Port.pm1Enable: return UInt32(state.withLock { $0.powerEnable })
     case Port.pm1Control: return UInt32(state.withLock { $0.powerControl })
+    case Port.systemControl: return 0  // no memory parity error, no I/O check: an NMI is somebody's wish
+    case let port where PCIConfiguration.contains(port):
+      return state.withLock { $0.pci.read(port, size: size) }
     default: return .max
     }
   }
@@ -59,6 +63,8 @@ final class PlatformPorts: Sendable {
       // Bit 13 SLP_EN, bits 10–12 SLP_TYP.
       if word & 1 << 13 != 0, UInt8(word >> 10 & 7) == ACPITables.sleepTypeOff { return .powerOff }
       state.withLock { $0.powerControl = word & ~(1 << 13) | 1 }
+    case let port where port != Port.reset && PCIConfiguration.contains(port):
+      state.withLock { $0.pci.write(port, size: size, value) }
     case Port.reset: if byte & 0x04 != 0 { return .reset }
     case Port.keyboardCommand: if byte == 0xFE { return .reset }
     default: break

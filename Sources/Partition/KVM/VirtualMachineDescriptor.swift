@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import VMBus
 
 /// KVM's virtual machine: memory slots, interrupt controllers and routes, the clock.
 final class VirtualMachineDescriptor: Sendable {
@@ -82,7 +83,7 @@ final class VirtualMachineDescriptor: Sendable {
     for pin in 0..<UInt32(16) { add(pin, chip, pin / 8, pin % 8) }
     for pin in 0..<Interrupt.ioAPICPins { add(pin, chip, 2, pin) }
     for processor in 0..<UInt32(processors) {
-      add(Interrupt.synic + processor, synic, processor, UInt32(SynICProcessor.busSINT))
+      add(Interrupt.synic + processor, synic, processor, UInt32(SynIC.busInterrupt))
     }
     try descriptor.control(CLINUX_KVM_SET_GSI_ROUTING, words: &words, "routing interrupts")
   }
@@ -105,6 +106,14 @@ final class VirtualMachineDescriptor: Sendable {
     request.level = level ? 1 : 0
     // Cannot fail for a routed interrupt; a processor that never runs just misses it.
     _ = try? descriptor.control(CLINUX_KVM_IRQ_LINE, with: &request, "interrupt")
+  }
+
+  /// As a message-signalled interrupt in NMI mode: KVM_NMI would wait until the processor leaves the guest by itself.
+  func injectNMI(processor: UInt32) throws(PartitionError) {
+    var message = kvm_msi()
+    message.address_lo = GuestLayout.localAPIC | processor << 12
+    message.data = 4 << 8  // delivery mode: NMI
+    try descriptor.control(CLINUX_KVM_SIGNAL_MSI, with: &message, "injecting an NMI into processor \(processor)")
   }
 
   /// KVM's clock in nanoseconds; the guest's reference time is this / 100.

@@ -167,23 +167,26 @@ import VMBus
 
   private func hypercall(_ control: UInt64, _ input: UInt64) -> UInt16 {
     switch UInt16(truncatingIfNeeded: control) {
-    case 0x5C:
+    case PostMessageInput.callCode:
       processor.counters.count(.postMessage)
       return postMessage(control, input)
     case 0x5D:
       processor.counters.count(.signalEvent)
       // KVM has taken the parameter out of memory where the call was not a fast one.
       return machine.delegate.signalEvent(
-        connection: UInt32(truncatingIfNeeded: input) & 0x00FF_FFFF, flag: UInt16(truncatingIfNeeded: input >> 32))
+        connection: UInt32(truncatingIfNeeded: input) & Hypercall.connectionMask,
+        flag: UInt16(truncatingIfNeeded: input >> 32))
     default:
       processor.counters.count(.otherHypercall)
-      return PostMessageInput.Status.invalidCode
+      return HypercallStatus.invalidHypercallCode.rawValue
     }
   }
 
   private func postMessage(_ control: UInt64, _ address: UInt64) -> UInt16 {
-    guard control & 1 << 16 == 0 else { return PostMessageInput.Status.invalidInput }
-    guard PostMessageInput.isUsable(address) else { return PostMessageInput.Status.invalidAlignment }
+    guard !Hypercall.isFast(control) else { return HypercallStatus.invalidHypercallInput.rawValue }
+    guard Hypercall.isUsable(address, byteCount: PostMessageInput.wireSize) else {
+      return HypercallStatus.invalidAlignment.rawValue
+    }
     // One private copy; everything below looks only at that.
     var copy = InlineArray<256, UInt8>(repeating: 0)
     var bytes = copy.mutableSpan
@@ -193,14 +196,12 @@ import VMBus
         return true
       } catch { return false }
     }
-    guard copied else { return PostMessageInput.Status.invalidParameter }
-    let span = unsafe copy.span.bytes
-    do {
-      let message = try PostMessageInput(decoding: span)
-      let payload = try span.slice(at: PostMessageInput.payloadOffset, count: message.payloadBytes)
-      return machine.delegate.postMessage(
-        connection: message.connection, messageType: message.messageType, payload: payload)
-    } catch { return PostMessageInput.Status.invalidParameter }
+    guard copied, let message = try? unsafe PostMessageInput(decoding: copy.span.bytes),
+      Hypercall.isUsable(messageType: message.messageType)
+    else { return HypercallStatus.invalidParameter.rawValue }
+    return machine.delegate.postMessage(
+      connection: message.connection.rawValue & Hypercall.connectionMask, messageType: message.messageType,
+      payload: message.payload.bytes)
   }
 
   // MARK: registers and events

@@ -117,8 +117,4 @@ final class VirtualProcessor: Sendable {
     segment.db = long ? 0 : 1
     return segment
   }
-
-  func injectNMI() throws(PartitionError) {
-    try descriptor.control(CLINUX_KVM_NMI, 0, "injecting an NMI into processor \(index)")
-  }
 }

@@ -9,9 +9,6 @@ import VMBus
 /// this object's lock, so that a page cannot go away (by a register write, which waits in its processor's exit) while it
 /// is being written.
 final class SynICProcessor: Sendable {
-  /// The only SINT that Linux uses; it is the VMBus'.
-  static let busSINT = 2
-
   struct State {
     var enabled = false
     /// Guest-physical addresses, nil while disabled.
@@ -47,16 +44,18 @@ final class SynICProcessor: Sendable {
     endOfMessage = try Descriptor.event()
   }
 
+  /// `payload` has at most 240 bytes.
   func post(_ payload: RawSpan) -> PostResult {
+    precondition(payload.byteCount <= MessageBuffer.capacity, "a message has at most 240 bytes")
     let result = state.withLock { state -> PostResult in
       guard state.enabled, let address = state.messagePage, let page = unsafe memory.page(address >> 12) else {
         state.slotWanted = true
         return .offline
       }
-      let slot = unsafe MessageSlot(page: page, sint: Self.busSINT)
+      let slot = unsafe MessageSlot(page: page)
       // What KVM reported of earlier messages is not about the one that is in the way now.
-      if !slot.isFree { endOfMessage.drain() }
-      if slot.post(payload) { return .delivered }
+      if slot.type != 0 { endOfMessage.drain() }
+      if slot.deliver(payload: payload) { return .delivered }
       state.slotWanted = true
       return .busy
     }
@@ -65,14 +64,14 @@ final class SynICProcessor: Sendable {
   }
 
   func signal(flag: UInt32) {
-    guard flag < EventFlags.count else { return }
+    guard flag < SynIC.flagCount else { return }
     let raise = state.withLock { state -> Bool in
       guard state.enabled, let address = state.eventPage, let page = unsafe memory.page(address >> 12) else {
         state.waiting[Int(flag / 64)] |= 1 << UInt64(flag % 64)
         state.anyWaiting = true
         return false
       }
-      return unsafe EventFlags(page: page, sint: Self.busSINT).set(flag)
+      return unsafe EventFlags(page: page).set(flag)
     }
     if raise { interrupt.signal() }
   }
@@ -91,16 +90,17 @@ final class SynICProcessor: Sendable {
       if let address = state.eventPage, let page = unsafe memory.page(address >> 12) {
         raise = true
         if state.anyWaiting {
-          for word in 0..<EventFlags.wordCount {
-            unsafe EventFlags(page: page, sint: Self.busSINT).set(state.waiting[word], inWord: word)
-            state.waiting[word] = 0
+          let flags = unsafe EventFlags(page: page)
+          for flag in 0..<SynIC.flagCount where state.waiting[Int(flag / 64)] & 1 << UInt64(flag % 64) != 0 {
+            flags.set(flag)
           }
+          state.waiting = InlineArray(repeating: 0)
           state.anyWaiting = false
         }
       }
       var retry = false
       if let address = state.messagePage, let page = unsafe memory.page(address >> 12) {
-        let free = unsafe MessageSlot(page: page, sint: Self.busSINT).isFree
+        let free = unsafe MessageSlot(page: page).type == 0
         if !free { raise = true }
         retry = free && state.slotWanted
         if retry { state.slotWanted = false }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import Partition
+
+@Suite struct CPUIDTests {
+  /// A host as KVM may describe it: its own leaves at two bases, nested virtualization, counters.
+  static let host: [CPUIDEntry] = [
+    CPUIDEntry(function: 0, eax: 0x1F),
+    CPUIDEntry(function: 1, ebx: 0x0704_0800, ecx: 1 << 5 | 1 << 3, edx: 0x178B_FBFF),
+    CPUIDEntry(function: 4, index: 0, indexed: true, eax: 0x0400_4121),
+    CPUIDEntry(function: 4, index: 3, indexed: true, eax: 0x0400_4163),
+    CPUIDEntry(function: 6),
+    CPUIDEntry(function: 0xA, eax: 0x0730_0404, ebx: 1, edx: 3),
+    CPUIDEntry(function: 0xB, index: 0, indexed: true, eax: 1, ebx: 2, ecx: 0x100, edx: 7),
+    CPUIDEntry(function: 0x1F, index: 0, indexed: true, eax: 1, ebx: 2, ecx: 0x100, edx: 7),
+    CPUIDEntry(function: 0x4000_0000, eax: 0x4000_0001, ebx: 0x4B4D_564B),
+    CPUIDEntry(function: 0x4000_0001, eax: 0x0100_7EFB),
+    CPUIDEntry(function: 0x4000_0100, eax: 0x4000_0101, ebx: 0x4B4D_564B),
+    CPUIDEntry(function: 0x8000_0000, eax: 0x8000_001F),
+    CPUIDEntry(function: 0x8000_0001, ecx: 1 << 2),
+    CPUIDEntry(function: 0x8000_0008, eax: 0x3028, ecx: 0x700F),
+    CPUIDEntry(function: 0x8000_001E, eax: 9, ebx: 9, ecx: 9),
+  ]
+
+  func leaf(_ entries: [CPUIDEntry], _ function: UInt32, _ index: UInt32 = 0) -> CPUIDEntry? {
+    entries.first { $0.function == function && $0.index == index }
+  }
+
+  @Test func hypervisorLeavesAreOnlyThoseOfHyperV() throws {
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    let hypervisor = entries.filter { $0.function >> 28 == 4 }
+    #expect(hypervisor.map(\.function) == Array(0x4000_0000...0x4000_0006))
+    let vendor = try #require(leaf(entries, 0x4000_0000))
+    #expect([vendor.ebx, vendor.ecx, vendor.edx] == [0x7263_694D, 0x666F_736F, 0x7648_2074])
+    #expect(vendor.eax >= 0x4000_0005 && vendor.eax < 0x4000_000A)
+    #expect(leaf(entries, 0x4000_0001)?.eax == 0x3123_7648)
+    #expect(try #require(leaf(entries, 1)).ecx & 1 << 31 != 0)
+  }
+
+  @Test func featuresAreTheRequiredAndNotTheDangerousOnes() throws {
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    let features = try #require(leaf(entries, 0x4000_0003))
+    for bit: UInt32 in [1, 2, 3, 5, 6, 9, 11] { #expect(features.eax & 1 << bit != 0, "bit \(bit)") }
+    for bit: UInt32 in [10, 13] { #expect(features.eax & 1 << bit == 0, "bit \(bit)") }
+    // Partition id, processor management, extended hypercalls, isolation.
+    for bit: UInt32 in [1, 12, 20, 22] { #expect(features.ebx & 1 << bit == 0, "privilege \(bit)") }
+    for bit: UInt32 in [8, 10, 19] { #expect(features.edx & 1 << bit != 0, "miscellaneous \(bit)") }
+    let advice = try #require(leaf(entries, 0x4000_0004))
+    #expect(advice.eax & 1 << 9 != 0)
+    for bit: UInt32 in [12, 14] { #expect(advice.eax & 1 << bit == 0) }
+    #expect(advice.ebx == .max)
+  }
+
+  @Test(arguments: [1, 2, 3, 4, 8]) func identifiersAgreeInAllLeaves(processors: Int) throws {
+    let table = CPUIDTable(supported: Self.host, processors: processors, constantTSC: false)
+    for id in 0..<UInt32(processors) {
+      let entries = table.entries(forProcessor: Int(id))
+      let basic = try #require(leaf(entries, 1))
+      #expect(basic.ebx >> 24 == id)
+      #expect(basic.ebx >> 16 & 0xFF == UInt32(processors))
+      #expect((basic.edx & 1 << 28 != 0) == (processors > 1))
+      let cores = try #require(leaf(entries, 0xB, 1))
+      #expect(cores.edx == id && leaf(entries, 0xB, 0)?.edx == id)
+      #expect(cores.ebx == UInt32(processors))
+      #expect(1 << cores.eax >= processors)
+      #expect(leaf(entries, 0x8000_001E)?.eax == id)
+    }
+    #expect(leaf(table.entries, 0x1F) == nil)
+    #expect(try #require(leaf(table.entries, 0x8000_0008)).ecx & 0xFF == UInt32(processors - 1))
+    #expect(try #require(leaf(table.entries, 4, 3)).eax >> 14 & 0xFFF == UInt32(processors - 1))
+    #expect(try #require(leaf(table.entries, 4, 0)).eax >> 14 & 0xFFF == 0)
+  }
+
+  @Test func timersAreThereAndNestedVirtualizationIsNot() throws {
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: true).entries
+    let basic = try #require(leaf(entries, 1))
+    #expect(basic.ecx & 1 << 21 != 0 && basic.ecx & 1 << 24 != 0)
+    #expect(basic.ecx & 1 << 5 == 0 && basic.ecx & 1 << 3 == 0)
+    #expect(try #require(leaf(entries, 6)).eax & 4 != 0)
+    #expect(try #require(leaf(entries, 0x8000_0001)).ecx & 4 == 0)
+    #expect(leaf(entries, 0xA) == CPUIDEntry(function: 0xA))
+    #expect(try #require(leaf(entries, 0x8000_0007)).edx == 1 << 8)
+  }
+
+  @Test func constantRateIsNotPromisedForOthers() {
+    let entries = CPUIDTable(supported: Self.host, processors: 2, constantTSC: false).entries
+    #expect(leaf(entries, 0x8000_0007) == nil)
+  }
+
+  @Test func kernelLayoutRoundTrips() {
+    let entry = CPUIDEntry(function: 0xB, index: 1, indexed: true, eax: 1, ebx: 2, ecx: 3, edx: 4)
+    #expect(entry.kernelWords.count == 5)
+    #expect(CPUIDEntry(kernelWords: entry.kernelWords[...]) == entry)
+  }
+}
