@@ -2,10 +2,27 @@
 
 import ArgumentParser
 import ControlAPI
-import VirtualMachine
 
+/// The root of the command line: it only groups the nouns.
 struct Lis: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lis", abstract: "Hyper-V's Linux integration services, both ends of the VMBus.",
-    subcommands: [Run.self])
+    commandName: "lis",
+    abstract: "Hyper-V's Linux integration services, both ends of the VMBus.",
+    discussion: """
+      A machine is started with `lis run` and lives as long as that process. The other commands talk to it by its \
+      name, over the control socket that docs/openapi.yaml documents.
+
+      EXIT CODES
+      \(exitCodes)
+      """,
+    subcommands: [
+      Run.self, VMCommand.self, ServiceCommand.self, KVPCommand.self, AdapterCommand.self, EventsCommand.self,
+    ])
+
+  private static var exitCodes: String {
+    ExitStatus.allCases.map { status in
+      let number = "\(status.rawValue)"
+      return String(repeating: " ", count: max(0, 4 - number.count)) + "\(number)  \(status.meaning)"
+    }.joined(separator: "\n")
+  }
 }

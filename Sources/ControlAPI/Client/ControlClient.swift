@@ -7,6 +7,9 @@ public struct ControlClient: Sendable {
   public let name: MachineName
   private let connection: ControlConnection
 
+  /// How long to wait for an answer that no guest with a deadline of its own stands behind.
+  public var patience = Duration.seconds(60)
+
   public init(_ name: MachineName, in directory: RuntimeDirectory = .standard()) {
     self.name = name
     connection = ControlConnection(socket: directory.socket(of: name))
@@ -17,11 +20,11 @@ public struct ControlClient: Sendable {
   public func describe() async throws(ControlError) -> MachineDescription { try await get("/v1/machine") }
 
   public func stop(_ request: StopRequest) async throws(ControlError) {
-    try await send(.POST, "/v1/machine/stop", request)
+    try await send(.POST, "/v1/machine/stop", request, longerBy: request.timeoutSeconds)
   }
 
   public func restart(_ request: RestartRequest) async throws(ControlError) {
-    try await send(.POST, "/v1/machine/restart", request)
+    try await send(.POST, "/v1/machine/restart", request, longerBy: request.timeoutSeconds)
   }
 
   public func pause() async throws(ControlError) { try await send(.POST, "/v1/machine/pause") }
@@ -75,9 +78,8 @@ public struct ControlClient: Sendable {
   ) async throws(ControlError) -> FileCopyResult {
     let target =
       "/v1/files?path=\(Target.encode(request.path))&overwrite=\(request.overwrite)&createFolders=\(request.createFolders)"
-    let response = try await connection.perform(
-      .PUT, target, .stream(byteCount: source.byteCount, next: source.nextChunk))
-    return try decode(try check(response))
+    return try decode(
+      try await perform(.PUT, target, .stream(byteCount: source.byteCount, next: source.nextChunk)))
   }
 
   // MARK: Snapshots
@@ -102,43 +104,55 @@ public struct ControlClient: Sendable {
   ) async throws(ControlError) {
     let lines = LineSplitter()
     let target = "/v1/events?follow=\(follow)" + (since.map { "&since=\($0)" } ?? "")
-    let response = try await connection.perform(.GET, target, .none) { bytes in
+    _ = try await perform(.GET, target, .none) { bytes in
       for line in lines.push(bytes) {
         if let event = try? StrictJSON.decodeAnswer(Event.self, from: line) { await receive(event) }
       }
     }
-    _ = try check(response)
   }
 
   /// Calls `receive` with what the guest prints; returns when the machine ends.
   public func consoleOutput(
     replay: Bool, receive: @escaping @Sendable ([UInt8]) async -> Void
   ) async throws(ControlError) {
-    let response = try await connection.perform(.GET, "/v1/console?replay=\(replay)", .none, receive: receive)
-    _ = try check(response)
+    _ = try await perform(.GET, "/v1/console?replay=\(replay)", .none, receive: receive)
   }
 
   /// Types on the console. Calls must be made one after the other to keep their order.
   public func consoleInput(_ bytes: [UInt8]) async throws(ControlError) {
-    _ = try check(try await connection.perform(.POST, "/v1/console", .json(bytes)))
+    _ = try await perform(.POST, "/v1/console", .json(bytes), deadline: patience)
   }
 
   // MARK: Transport
 
+  private func perform(
+    _ method: HTTPMethod, _ target: String, _ body: ControlConnection.Body, deadline: Duration? = nil,
+    receive: (@Sendable ([UInt8]) async -> Void)? = nil
+  ) async throws(ControlError) -> [UInt8] {
+    do throws(ControlError) {
+      return try check(
+        try await connection.perform(method, target, body, deadline: deadline, receive: receive))
+    } catch {
+      guard error.code == .notRunning else { throw error }
+      throw ControlError(.notRunning, "no machine named \(name) is running", remedy: "`lis vm list` shows what runs")
+    }
+  }
+
   private func get<Value: Decodable>(_ target: String) async throws(ControlError) -> Value {
-    try decode(try check(try await connection.perform(.GET, target, .none)))
+    try decode(try await perform(.GET, target, .none, deadline: patience))
   }
 
   @discardableResult
   private func send(_ method: HTTPMethod, _ target: String) async throws(ControlError) -> [UInt8] {
-    try check(try await connection.perform(method, target, .none))
+    try await perform(method, target, .none, deadline: patience)
   }
 
   @discardableResult
   private func send(
-    _ method: HTTPMethod, _ target: String, _ body: some Encodable
+    _ method: HTTPMethod, _ target: String, _ body: some Encodable, longerBy seconds: Double? = nil
   ) async throws(ControlError) -> [UInt8] {
-    try check(try await connection.perform(method, target, .json(StrictJSON.encode(body))))
+    let extra = Duration.milliseconds(Int64(min(max(seconds ?? 60, 0), 86_400) * 1000))
+    return try await perform(method, target, .json(StrictJSON.encode(body)), deadline: patience + extra)
   }
 
   private func check(_ response: ControlConnection.Response) throws(ControlError) -> [UInt8] {

@@ -38,8 +38,11 @@ struct ControlConnection: Sendable {
   }
 
   /// `receive` gets the pieces of a good answer as they come; without it they are collected.
+  ///
+  /// A machine whose process hangs or was stopped must not hang its client: the connection ends at `deadline`.
   func perform(
-    _ method: HTTPMethod, _ target: String, _ body: Body, receive: (@Sendable ([UInt8]) async -> Void)? = nil
+    _ method: HTTPMethod, _ target: String, _ body: Body, deadline: Duration? = nil,
+    receive: (@Sendable ([UInt8]) async -> Void)? = nil
   ) async throws(ControlError) -> Response {
     let connection: Connection
     do {
@@ -60,6 +63,14 @@ struct ControlConnection: Sendable {
               try? await connection.channel.close().get()
             }
           }
+          if let deadline {
+            group.addTask {
+              try await Task.sleep(for: deadline)
+              failure.record(
+                ControlError(.timedOut, "the machine has not answered for \(deadline.components.seconds) s"))
+              try? await connection.channel.close().get()
+            }
+          }
           let response = try await read(inbound, receive)
           group.cancelAll()
           return response
@@ -69,6 +80,7 @@ struct ControlConnection: Sendable {
     } catch {
       // Reported below: what was thrown says only that the connection ended.
     }
+    if Task.isCancelled { throw ControlError(.cancelled, "given up on request") }
     throw failure.error ?? ControlError(.hostFailure, "the machine closed the connection without an answer")
   }
 

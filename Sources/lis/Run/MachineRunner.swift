@@ -21,7 +21,8 @@ enum MachineRunner {
   ) async throws(ControlError) -> ExitStatus {
     let choice: AcceleratorChoice
     do throws(AcceleratorError) {
-      choice = try AcceleratorChoice.choose(AcceleratorPreference(rawValue: configuration.accelerator.rawValue) ?? .auto)
+      choice = try AcceleratorChoice.choose(
+        AcceleratorPreference(rawValue: configuration.accelerator.rawValue) ?? .auto)
     } catch {
       throw ControlError(error)
     }

@@ -2,33 +2,129 @@
 
 import ArgumentParser
 import ControlAPI
+import Glibc
 import VirtualMachine
 
-/// `lis run`: the thin path until the full set of flags and the YAML file are there.
-struct Run: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(abstract: "Run a machine in the foreground.")
+/// `lis run`: one machine, in the foreground.
+struct Run: ControlCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a machine in the foreground.",
+    discussion: """
+      A machine is described by flags, by a YAML file with the same keys, or by both: flags win. Paths in the file are \
+      relative to its folder.
 
-  @Option var name = "machine"
-  @Option var kernel: String
-  @Option var initramfs: String?
-  @Option var commandLine = ""
-  @Option var processors = 1
-  /// MiB
-  @Option var memory: UInt64 = 512
-  @Option var accelerator = "auto"
+        name: web                services:          # all are on unless switched off
+        kernel: boot/vmlinuz       time: off
+        initramfs: boot/initrd   kvp:               # items for the guest's pool "external"
+        memory: 1G                 role: web server
 
-  func run() async throws {
-    let configuration = VirtualMachineConfiguration(
-      name: name, processors: processors, memory: ByteCount(rawValue: memory << 20), kernel: kernel,
-      initramfs: initramfs, commandLine: commandLine, serial: .interactive,
-      accelerator: Accelerator(rawValue: accelerator) ?? .auto, onCrash: .keep)
-    let status: ExitStatus
-    do throws(ControlError) {
-      status = try await MachineRunner.run(configuration) { StandardError.line($0) }
+      With an interactive serial console on a terminal, every key goes to the guest except Ctrl-], which does what \
+      Ctrl-C does elsewhere. The first Ctrl-C asks the guest to shut down, the second switches the machine off.
+
+      The exit code tells how the machine ended: 0 switched off by its guest, 10 panic, 11 triple fault, 12 forced \
+      stop, 1 failure of the host; `lis --help` lists them all.
+      """)
+
+  @Argument(help: ArgumentHelp("A YAML file that describes the machine.", valueName: "file"))
+  var file: String?
+
+  @Option(help: "The machine's name (the file's name, or vm-PROCESS).")
+  var name: String?
+
+  @Option(help: "A bzImage or ELF vmlinux.")
+  var kernel: String?
+
+  @Option(help: "The initial RAM file system.")
+  var initramfs: String?
+
+  @Option(help: "The kernel's command line.")
+  var commandLine: String?
+
+  @Option(help: "Virtual processors, 1 to 8 (1).")
+  var processors: String?
+
+  @Option(help: "Memory, such as 512M or 2G (512M).")
+  var memory: String?
+
+  @Option(help: "The serial console: interactive, off or file:PATH (interactive).")
+  var serial: String?
+
+  @Option(help: "The newest VMBus version the guest may have: 4.0, 4.1, 5.0, 5.1, 5.2 or 5.3 (5.3).")
+  var vmbusVersion: String?
+
+  @Option(help: "auto, kvm, or software: QEMU's processor with a small Linux and KVM in it (auto).")
+  var accelerator: String?
+
+  @Option(help: "On a guest's panic: keep (leave it to the guest), stop or restart (keep).")
+  var onCrash: String?
+
+  @Option(
+    name: .customLong("disable"),
+    help: ArgumentHelp("Start with this service switched off; may be repeated.", valueName: "service"))
+  var disabled: [String] = []
+
+  @Option(
+    name: .customLong("kvp"),
+    help: ArgumentHelp("An item for the guest's pool \"external\"; may be repeated.", valueName: "key=value"))
+  var keyValues: [String] = []
+
+  @Option(help: "How lis writes its own messages: table, for people, or json.")
+  var format: OutputFormat = .table
+
+  func perform() async throws(ControlError) {
+    let configuration: VirtualMachineConfiguration
+    do throws(ConfigurationError) {
+      configuration = try self.machine()
+      try configuration.checkInputs()
     } catch {
-      StandardError.report(error)
-      throw ExitCode(error.code.exitCode.rawValue)
+      throw error.controlError
     }
-    throw ExitCode(status.rawValue)
+    let format = format
+    let status = try await MachineRunner.run(configuration) { text in
+      switch format {
+      case .table: StandardError.line(text)
+      case .json: StandardError.raw(JSONText.line(["message": text]))
+      }
+    }
+    Glibc.exit(status.rawValue)
+  }
+
+  /// The configuration from file and flags.
+  func machine() throws(ConfigurationError) -> VirtualMachineConfiguration {
+    var draft = ConfigurationDraft()
+    if let file { draft = try ConfigurationFile.read(file) }
+    return try draft.merged(with: try flags()).finish(defaultName: defaultName)
+  }
+
+  private var defaultName: String {
+    let stem = file.flatMap { $0.split(separator: "/").last?.split(separator: ".").first }.map(String.init)
+    return stem.flatMap { MachineName($0)?.text } ?? "vm-\(getpid())"
+  }
+
+  private func flags() throws(ConfigurationError) -> ConfigurationDraft {
+    var flags = ConfigurationDraft()
+    flags.set(.name, name, from: "--name")
+    flags.set(.kernel, kernel.map(FilePath.absolute), from: "--kernel")
+    flags.set(.initramfs, initramfs.map(FilePath.absolute), from: "--initramfs")
+    flags.set(.commandLine, commandLine, from: "--command-line")
+    flags.set(.processors, processors, from: "--processors")
+    flags.set(.memory, memory, from: "--memory")
+    flags.set(.serial, serial.map(absoluteSerial), from: "--serial")
+    flags.set(.busVersion, vmbusVersion, from: "--vmbus-version")
+    flags.set(.accelerator, accelerator, from: "--accelerator")
+    flags.set(.onCrash, onCrash, from: "--on-crash")
+    for service in disabled { flags.set(service: service, "off", from: "--disable") }
+    for item in keyValues {
+      guard let equals = item.firstIndex(of: "="), equals != item.startIndex else {
+        throw ConfigurationError(source: "--kvp", "\"\(item)\" is not KEY=VALUE", remedy: "use --kvp role=web")
+      }
+      flags.set(keyValue: String(item[..<equals]), String(item[item.index(after: equals)...]), from: "--kvp")
+    }
+    return flags
+  }
+
+  private func absoluteSerial(_ text: String) -> String {
+    guard text.hasPrefix("file:"), text.utf8.count > 5 else { return text }
+    return "file:" + FilePath.absolute(String(text.dropFirst(5)))
   }
 }

@@ -16,4 +16,10 @@ enum StandardError {
   static func report(_ error: ControlError) {
     line(error.remedy.map { "\(error.message); \($0)" } ?? error.message)
   }
+
+  /// As it is.
+  static func raw(_ text: String) {
+    var bytes = Array(text.utf8)
+    _ = unsafe write(2, &bytes, bytes.count)
+  }
 }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ControlAPI
+
+struct ServiceEnable: ControlCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "enable", abstract: "Switch a service on: it is offered to the guest.")
+
+  @OptionGroup var machine: MachineArgument
+
+  @Argument(help: "The service: heartbeat, shutdown, time, kvp, copy or snapshot.")
+  var service: ServiceName
+
+  @OptionGroup var format: FormatOption
+
+  func perform() async throws(ControlError) {
+    StandardOutput.write(format.rendering.service(try await machine.client.setService(service, enabled: true)))
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ControlAPI
+import VirtualMachine
+
+struct VMCopy: ControlCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "copy", abstract: "Copy a file from the host into a guest.",
+    discussion: """
+      The guest's file copy daemon must run. The file appears under its name when it is complete; Ctrl-C cancels and \
+      leaves nothing behind. Progress is drawn when standard error is a terminal.
+      """)
+
+  @OptionGroup var machine: MachineArgument
+
+  @Argument(help: ArgumentHelp("The file on the host.", valueName: "file"))
+  var file: String
+
+  @Argument(
+    help: ArgumentHelp("Its absolute path in the guest; with a slash at the end, the folder.", valueName: "target"))
+  var target: String
+
+  @Flag(help: "Replace the target if it exists.")
+  var overwrite = false
+
+  @Flag(help: "Create the target's folder if it is missing.")
+  var createFolders = false
+
+  @OptionGroup var format: FormatOption
+
+  func validate() throws {
+    guard target.hasPrefix("/") else {
+      throw ValidationError("The target \"\(target)\" is not an absolute path in the guest, such as /tmp/name.")
+    }
+  }
+
+  func perform() async throws(ControlError) {
+    let source = try LocalFile(file)
+    let name = file.split(separator: "/").last.map(String.init) ?? file
+    let request = FileCopyRequest(
+      path: target.hasSuffix("/") ? target + name : target, overwrite: overwrite, createFolders: createFolders)
+    let client = machine.client
+    let result = try await Interruption.cancels { () async throws(ControlError) in
+      let progress = ProgressLine(source.byteCount)
+      defer { progress.end() }
+      return try await client.copyFile(request, from: source.source { progress.draw($0) })
+    }
+    StandardOutput.write(format.rendering.copied(result))
+  }
+}

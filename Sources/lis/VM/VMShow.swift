@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import ControlAPI
+
+struct VMShow: ControlCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show everything about a machine: state, heartbeat, bus, services.")
+
+  @OptionGroup var machine: MachineArgument
+  @OptionGroup var format: FormatOption
+
+  func perform() async throws(ControlError) {
+    StandardOutput.write(format.rendering.machine(try await machine.client.describe()))
+  }
+}
