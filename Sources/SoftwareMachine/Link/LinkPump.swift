@@ -7,6 +7,7 @@ import Glibc
 struct LinkPump {
   /// What one stream is connected to here.
   private struct Endpoint {
+    /// -1: opened by the peer and not attached yet.
     let descriptor: Int32
     let isSocket: Bool
     /// Closed by us when both directions are done.
@@ -49,7 +50,13 @@ struct LinkPump {
   /// A connected socket, ours from now on.
   mutating func attach(socket descriptor: Int32, to stream: StreamID) {
     Stream.setNonblocking(descriptor)
-    endpoints[stream] = Endpoint(descriptor: descriptor, isSocket: true, isOwned: true, reads: true, writes: true)
+    var endpoint = Endpoint(descriptor: descriptor, isSocket: true, isOwned: true, reads: true, writes: true)
+    if let waiting = endpoints[stream] {
+      endpoint.pending = waiting.pending
+      endpoint.peerEnded = waiting.peerEnded
+    }
+    endpoints[stream] = endpoint
+    flush(stream)
   }
 
   /// Whether received bytes still wait for a descriptor of ours.
@@ -75,7 +82,7 @@ struct LinkPump {
     for (stream, endpoint) in endpoints {
       var wanted: Int32 = 0
       if endpoint.reads && mayRead && link.sendable(stream) > 0 { wanted |= POLLIN }
-      if endpoint.writes && !endpoint.pending.isEmpty { wanted |= POLLOUT }
+      if endpoint.writes && !endpoint.pending.isEmpty && endpoint.descriptor >= 0 { wanted |= POLLOUT }
       // An entry without a wish would still wake us for a hang-up, again and again.
       guard wanted != 0 else { continue }
       polled.append((stream, entries.count))
@@ -118,6 +125,10 @@ struct LinkPump {
         endpoints[stream]?.peerEnded = true
         flush(stream)
       case .reset(let stream): drop(stream)
+      case .opened(let stream):
+        // Its first bytes may have come in the same read; they wait here until the owner has connected it.
+        endpoints[stream] = Endpoint(descriptor: -1, isSocket: true, isOwned: false, reads: false, writes: true)
+        received.append(event)
       default: received.append(event)
       }
     }
@@ -145,7 +156,7 @@ struct LinkPump {
   }
 
   private mutating func flush(_ stream: StreamID) {
-    guard let endpoint = endpoints[stream], endpoint.writes else { return }
+    guard let endpoint = endpoints[stream], endpoint.writes, endpoint.descriptor >= 0 else { return }
     if !endpoint.pending.isEmpty {
       // Blocking descriptors (a terminal, an inherited pipe) are only written when poll says so.
       if !endpoint.isSocket {
