@@ -22,11 +22,11 @@ import Testing
         let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
           unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
         }
-        unlink(folder + "/" + name)
+        unsafe unlink(folder + "/" + name)
       }
       unsafe closedir(entries)
     }
-    rmdir(folder)
+    unsafe rmdir(folder)
   }
 
   func file(_ name: String, _ bytes: [UInt8]) -> BootFile {
