@@ -19,6 +19,8 @@ enum Fuzz {
     ("client-heartbeat", ClientTargets.heartbeat),
     ("client-shutdown", ClientTargets.shutdown),
     ("client-time", ClientTargets.time),
+    ("client-kvp", ClientTargets.keyValuePair),
+    ("client-vss", ClientTargets.volumeSnapshot),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.
