@@ -101,7 +101,8 @@ public struct ServiceLink: Sendable {
       var answer = header
       // Linux writes 16 here whatever the host sent, and leaves the pipe size alone.
       answer.bodySize = min(NegotiationMessage.answerSize, header.bodySize)
-      answer.status = choice == .none ? .failure : .ok
+      // And the status word as the host sent it.
+      if choice == .none { answer.status = .failure }
       answer.flags = .transaction.union(.response)
       try answer.encode(into: &packet)
     } catch {

@@ -41,6 +41,9 @@ struct ServiceChannel: Sendable {
   let service: IntegrationService
   let offer: VersionOffer
   let maximumOutstanding: Int
+  /// The status word of NEGOTIATE, which no guest looks at, and what came back in its place.
+  let negotiationStatus: IntegrationStatus
+  private(set) var negotiationStatusCameBack = IntegrationStatus.ok
   private(set) var state: ServiceState = .closed
   private(set) var counters = ServiceCounters()
   private(set) var outstanding: [Outstanding] = []
@@ -50,10 +53,14 @@ struct ServiceChannel: Sendable {
   private var waitingEvents = 0
   private(set) var pausedSince: UInt64?
 
-  init(_ service: IntegrationService, offer: VersionOffer? = nil, maximumOutstanding: Int = 1) {
+  init(
+    _ service: IntegrationService, offer: VersionOffer? = nil, maximumOutstanding: Int = 1,
+    negotiationStatus: IntegrationStatus = .ok
+  ) {
     self.service = service
     self.offer = offer ?? VersionOffer(service)
     self.maximumOutstanding = maximumOutstanding
+    self.negotiationStatus = negotiationStatus
   }
 
   // MARK: Life cycle
@@ -76,7 +83,12 @@ struct ServiceChannel: Sendable {
     pausedSince = nil
     enter(.closed)
     // What was to be sent has nowhere to go any more.
-    effects.removeAll { if case .send = $0 { true } else { false } }
+    effects.removeAll {
+      switch $0 {
+      case .send, .readFile: true
+      case .event, .completed: false
+      }
+    }
   }
 
   mutating func pause(_ clock: ServiceClock) {
@@ -123,7 +135,8 @@ struct ServiceChannel: Sendable {
     encode: (inout MutableRawSpan) throws(WireError) -> Void
   ) {
     let header = IntegrationHeader(
-      framework: framework, type: type, message: message, bodySize: UInt16(clamping: bodySize), status: .ok,
+      framework: framework, type: type, message: message, bodySize: UInt16(clamping: bodySize),
+      status: isNegotiation ? negotiationStatus : .ok,
       transaction: takeTransaction(), flags: .transaction.union(.request))
     var packet: [UInt8]
     do throws(WireError) {
@@ -201,6 +214,7 @@ struct ServiceChannel: Sendable {
   }
 
   private mutating func negotiationAnswer(_ payload: RawSpan, _ header: IntegrationHeader) -> Inbound {
+    negotiationStatusCameBack = header.status
     let answer: NegotiationMessage.Answer
     do throws(WireError) {
       let body = try payload.slice(at: IntegrationHeader.wireSize, count: Int(header.bodySize))
