@@ -19,6 +19,7 @@ let package = Package(
     .library(name: "VMBus", targets: ["VMBus"]),
     .library(name: "VMBusHost", targets: ["VMBusHost"]),
     .library(name: "VMBusGuest", targets: ["VMBusGuest"]),
+    .library(name: "BusWalk", targets: ["BusWalk"]),
     .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
     .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
     .library(name: "ServiceClients", targets: ["ServiceClients"]),

@@ -18,6 +18,7 @@ let package = Package(
         .product(name: "VMBus", package: "swift-lis"),
         .product(name: "VMBusHost", package: "swift-lis"),
         .product(name: "VMBusGuest", package: "swift-lis"),
+        .product(name: "BusWalk", package: "swift-lis"),
         .product(name: "DeviceProtocols", package: "swift-lis"),
         .product(name: "ServiceProviders", package: "swift-lis"),
         .product(name: "ServiceClients", package: "swift-lis"),

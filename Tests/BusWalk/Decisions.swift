@@ -2,12 +2,13 @@
 
 /// Where a walk gets its decisions from: a random number generator in a test, the input in a fuzzer.
 public protocol Decisions {
+  /// Any value.
   mutating func word() -> UInt64
+  /// 0 ..< `count`, which is at least 1.
+  mutating func choice(_ count: Int) -> Int
 }
 
 extension Decisions {
-  /// 0 ..< `count`.
-  public mutating func choice(_ count: Int) -> Int { Int(word() % UInt64(max(count, 1))) }
 
   public mutating func oneIn(_ count: Int) -> Bool { choice(count) == 0 }
 
@@ -21,6 +22,8 @@ public struct RandomDecisions: Decisions {
   private var state: UInt64
 
   public init(seed: UInt64) { state = seed }
+
+  public mutating func choice(_ count: Int) -> Int { Int(word() % UInt64(max(count, 1))) }
 
   public mutating func word() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15

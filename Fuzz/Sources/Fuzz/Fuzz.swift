@@ -10,6 +10,7 @@ enum Fuzz {
     ("ring", RingTarget.run),
     ("bus-server", BusServerTarget.run),
     ("bus-client", BusClientTarget.run),
+    ("bus-walk", BusWalkTarget.run),
     ("provider-heartbeat", ProviderTargets.heartbeat),
     ("provider-shutdown", ProviderTargets.shutdown),
     ("provider-time", ProviderTargets.time),
