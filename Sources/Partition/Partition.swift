@@ -53,6 +53,7 @@ public final class Partition: Sendable {
     memory = try GuestMemory(byteCount: configuration.memoryBytes)
     // The cheap checks of the input come before anything is built.
     loader = try BootLoader(configuration, ranges: memory.ranges)
+    let load = try FileLoad(loader, into: memory)
     let machine = try VirtualMachineDescriptor(kvmPath: configuration.kvmPath)
     core = try PartitionCore(
       memory: memory, machine: machine, processors: processors, hasSerial: configuration.serial != nil,
@@ -77,17 +78,18 @@ public final class Partition: Sendable {
         Interrupt.synic + UInt32(synic.index), to: synic.interrupt, resample: synic.endOfMessage)
     }
     guard clinux_kick_install() == 0 else { throw .system(operation: "installing a signal handler", errno: EINVAL) }
-    try Self.load(loader, acpi, into: memory, virtualProcessors)
+    try Self.enter(loader, acpi, memory, virtualProcessors)
+    try load.finish()
     service = try ServiceThread(core, sink: configuration.serial)
   }
 
   deinit { stop() }
 
-  /// Puts kernel and parameters into (zeroed) memory and the first processor at its entry.
-  private static func load(
-    _ loader: BootLoader, _ acpi: [UInt8], into memory: GuestMemory, _ processors: [VirtualProcessor]
+  /// Puts the parameters into memory and the first processor at the kernel's entry.
+  private static func enter(
+    _ loader: BootLoader, _ acpi: [UInt8], _ memory: GuestMemory, _ processors: [VirtualProcessor]
   ) throws(PartitionError) {
-    try loader.load(into: memory, acpi: acpi, seed: randomSeed())
+    try loader.writeParameters(into: memory, acpi: acpi, seed: randomSeed())
     for processor in processors { try processor.setPlatformRegisters() }
     try processors.first?.enterKernel(at: loader.entry)
   }
@@ -164,7 +166,7 @@ public final class Partition: Sendable {
   public func reset() throws(PartitionError) {
     try lifecycle.withLock { (state) throws(PartitionError) in
       guard state.phase == .running || state.phase == .paused else { throw .wrongState("it is not running") }
-      core.control.park()
+      core.control.park(discardingEnd: true)
       for (processor, initial) in zip(virtualProcessors, state.initialStates) { try initial.restore(to: processor) }
       for synic in core.synic { synic.reset() }
       try core.machine.setInterruptControllers(state.controllers)
@@ -172,7 +174,8 @@ public final class Partition: Sendable {
       core.ports.reset()
       // A restart begins with memory that reads as zeros and costs the host nothing, as the first start did.
       memory.discardAll()
-      try Self.load(loader, acpi, into: memory, virtualProcessors)
+      try loader.loadFiles(into: memory)
+      try Self.enter(loader, acpi, memory, virtualProcessors)
       state.resets += 1
       core.control.clearEnd()
       if state.phase == .paused {

@@ -47,7 +47,9 @@ import Testing
       try configuration.check()
       let memory = try GuestMemory(byteCount: configuration.memoryBytes)
       let loader = try BootLoader(configuration, ranges: memory.ranges)
-      try loader.load(into: memory, acpi: [1, 2, 3], seed: [9])
+      let load = try FileLoad(loader, into: memory)
+      try loader.writeParameters(into: memory, acpi: [1, 2, 3], seed: [9])
+      try load.finish()
       return nil
     } catch { return error }
   }

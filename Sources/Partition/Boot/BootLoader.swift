@@ -63,8 +63,8 @@ final class BootLoader: Sendable {
     }
   }
 
-  /// Fills memory, which must read as zeros before. `acpi` are the tables that go to `GuestLayout.acpi`.
-  func load(into memory: GuestMemory, acpi: [UInt8], seed: [UInt8]) throws(PartitionError) {
+  /// Puts kernel and initramfs into memory, which must read as zeros before.
+  func loadFiles(into memory: GuestMemory) throws(PartitionError) {
     for segment in image.segments {
       guard let target = unsafe memory.pointer(to: segment.address, count: Int(segment.fileBytes)) else {
         throw .kernel(path: kernel.path, .doesNotFit(needed: segment.address, available: memory.byteCount))
@@ -83,6 +83,10 @@ final class BootLoader: Sendable {
         throw .initramfs(path: initramfs?.path ?? "", error.problem)
       }
     }
+  }
+
+  /// Puts everything else there. `acpi` are the tables that go to `GuestLayout.acpi`.
+  func writeParameters(into memory: GuestMemory, acpi: [UInt8], seed: [UInt8]) throws(PartitionError) {
     let parameters = BootParameters(
       setupHeader: image.setupHeader, memoryMap: E820Entry.map(of: ranges), rootPointer: GuestLayout.acpi,
       commandLine: GuestLayout.commandLine, initramfs: initramfsRange,

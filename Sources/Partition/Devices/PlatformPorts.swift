@@ -40,6 +40,8 @@ final class PlatformPorts: Sendable {
     case Port.pm1Status: return size == 4 ? UInt32(state.withLock { $0.powerEnable }) << 16 : 0
     case Port.pm1Enable: return UInt32(state.withLock { $0.powerEnable })
     case Port.pm1Control: return UInt32(state.withLock { $0.powerControl })
+    // Ready for a command: Linux waits for that before it resets the machine here (reboot=k).
+    case Port.keyboardCommand: return 0
     case Port.systemControl: return 0  // no memory parity error, no I/O check: an NMI is somebody's wish
     case let port where PCIConfiguration.contains(port):
       return state.withLock { $0.pci.read(port, size: size) }

@@ -33,7 +33,16 @@ import VMBus
     while machine.control.obey(processor.index) {
       machine.noteFirstRun()
       while enterGuest() {}
+      settle()
     }
+  }
+
+  /// Lets KVM finish what the last exit was about, so that nothing of it reaches the guest after a reset. Does not enter
+  /// the guest.
+  private func settle() {
+    unsafe run.pointee.immediate_exit = 1
+    _ = clinux_ioctl(processor.descriptor.raw, CLINUX_KVM_RUN, 0)
+    unsafe run.pointee.immediate_exit = 0
   }
 
   /// One trip; false when there may be an order.

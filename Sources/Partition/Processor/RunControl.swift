@@ -17,6 +17,8 @@ final class RunControl: Sendable {
     var parked: UInt64 = 0
     var threads: [UInt] = []
     var end: PartitionEnd?
+    /// A reset is under way: how the guest ends now is of no interest.
+    var discardsEnd = false
   }
 
   private let state = Mutex(State())
@@ -44,10 +46,16 @@ final class RunControl: Sendable {
 
   /// Why the guest ended, nil while it has not.
   var end: PartitionEnd? { state.withLock { $0.end } }
-  func clearEnd() { state.withLock { $0.end = nil } }
+  func clearEnd() {
+    state.withLock {
+      $0.end = nil
+      $0.discardsEnd = false
+    }
+  }
 
   /// Returns when every processor is parked.
-  func park() {
+  func park(discardingEnd: Bool = false) {
+    if discardingEnd { state.withLock { $0.discardsEnd = true } }
     kick(order: .park)
     while state.withLock({ $0.parked != everyone }) { allParked.wait() }
   }
@@ -97,10 +105,10 @@ final class RunControl: Sendable {
     }
   }
 
-  /// A processor met the guest's end. True for the first one, which reports it.
+  /// A processor met the guest's end, perhaps while it was to be paused. True for the first one, which reports it.
   func end(_ end: PartitionEnd) -> Bool {
     let first = state.withLock { state -> Bool in
-      guard state.end == nil, state.order == .run else { return false }
+      guard state.end == nil, !state.discardsEnd, state.order != .exit else { return false }
       state.end = end
       return true
     }
