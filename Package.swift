@@ -91,6 +91,7 @@ let package = Package(
       name: "ControlAPITests",
       dependencies: [
         "ControlAPI", "Yams", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
