@@ -13,6 +13,7 @@ HARMLESS = [
     # No PCI bus and no firmware tables beyond ACPI, by design (a generation 2 machine has none either).
     r"PCI: .*no config space",
     r"PCI: Fatal: No config space access function found",
+    r"PCI: System does not support PCI",
     r"DMI not present or invalid",
     # The nested processor's own properties, told by every kernel without its mitigations' microcode.
     r"Spectre V2 : .*",

@@ -88,15 +88,19 @@ class Machine:
 
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
-            # SIGINT first: it also tells whether Ctrl-C ends a machine.
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
+            # The first Ctrl-C asks the guest, the second switches off.
+            for patience in [3, 15]:
+                self.process.send_signal(signal.SIGINT)
+                try:
+                    self.process.wait(patience)
+                    break
+                except subprocess.TimeoutExpired:
+                    pass
+            else:
                 self.process.kill()
                 self.process.wait()
                 if kind is None:
-                    raise Failed("`lis run` did not end within 15 s of SIGINT") from None
+                    raise Failed("`lis run` did not end within 15 s of the second SIGINT")
         self.process.stdin.close()
         self.errors.close()
         self.errors = None
