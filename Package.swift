@@ -98,6 +98,11 @@ let package = Package(
       name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe"],
       swiftSettings: settings),
     .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "lis", "VirtualMachine", "ControlAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+    .testTarget(
       name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI"],
       swiftSettings: settings),
   ]

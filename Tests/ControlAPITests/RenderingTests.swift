@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import ControlAPI
+
+/// What people and programs see, letter by letter.
+@Suite struct RenderingTests {
+  private let table = Rendering(.table)
+
+  @Test func machine() {
+    #expect(
+      table.machine(Sample.machine) == """
+        name         web
+        state        running
+        accelerator  kvm: /dev/kvm is usable
+        processors   2
+        memory       512 MiB
+        uptime       1 h 2 min, since 2026-03-01T12:30:45.678Z
+        resets       1
+        heartbeat    OK, since 2026-03-01T12:30:45.678Z
+        clock        guest minus host -0.003 s
+        VMBus        version 5.3, 1 of 2 channels open
+        process      4711
+        panic        2026-03-01T12:30:45.678Z
+                     0x60e3 0xffffffff81000000 0x1 0x2 0x3
+                     Kernel panic - not syncing: sysrq
+
+        SERVICE    STATE      VERSION  FRAMEWORK  TITLE
+        heartbeat  ready      3.0      3.0        Heartbeat
+        kvp        no daemon  -        -          Key-Value Pair Exchange: no answer for 30 s
+        copy       disabled   -        -          Guest File Copy
+
+        CHANNEL  STATE    PROCESSOR  DEVICE
+        1        open     0          Heartbeat
+        2        offered  -          Shutdown
+
+        exits.hypercall  12
+        exits.io         900
+
+        """)
+  }
+
+  @Test func machines() throws {
+    let machines = [
+      MachineSummary(Sample.machine), MachineSummary(notAnswering: try MachineName.parse("a-much-longer-name")),
+    ]
+    #expect(
+      table.machines(machines) == """
+        NAME                STATE          PROCESSORS  MEMORY   UPTIME     HEARTBEAT  PROCESS
+        web                 running        2           512 MiB  1 h 2 min  OK         4711
+        a-much-longer-name  not-answering  -           -        -          -          -
+
+        """)
+    #expect(table.machines([]) == "no machine is running\n")
+    #expect(Rendering(.json).machines([]) == "[\n\n]\n")
+  }
+
+  @Test func jsonIsStable() {
+    #expect(
+      Rendering(.json).snapshot(SnapshotStatus(supported: true, frozen: false)) == """
+        {
+          "frozen" : false,
+          "supported" : true
+        }
+
+        """)
+    let event = Event(sequence: 7, time: Sample.time, kind: .service, message: "a/b", details: ["b": "2", "a": "1"])
+    #expect(
+      Rendering(.json).event(event) == """
+        {"details":{"a":"1","b":"2"},"kind":"service","message":"a/b","sequence":7,"time":"2026-03-01T12:30:45.678Z"}
+
+        """)
+  }
+
+  @Test func guestTextCannotSteerTheTerminal() {
+    let items = [
+      KeyValueItem(pool: .guest, key: "evil\u{1b}[2J\nrm", value: "a\u{202e}b\u{7}\r"),
+      KeyValueItem(pool: .guest, key: "größe", value: "鍵 and more"),
+    ]
+    #expect(
+      table.items(items) == """
+        KEY                VALUE
+        evil\\u{1b}[2J\\nrm  a\\u{202e}b\\u{7}\\r
+        größe              鍵 and more
+
+        """)
+    #expect(table.item(items[0]) == "a\\u{202e}b\\u{7}\\r\n")
+  }
+
+  @Test func wideLettersAreAligned() {
+    let items = [
+      KeyValueItem(pool: .guest, key: "鍵", value: "x"), KeyValueItem(pool: .guest, key: "abc", value: "y"),
+    ]
+    #expect(table.items(items) == "KEY  VALUE\n鍵   x\nabc  y\n")
+  }
+
+  @Test func coloursOnlyOnATerminal() {
+    let status = ServiceStatus(name: .time, enabled: true, state: .ready, version: "4.0")
+    #expect(!table.service(status).contains("\u{1b}"))
+    #expect(Rendering(.table, TextStyle(colour: true)).service(status).contains("\u{1b}[32mready\u{1b}[0m  4.0"))
+    #expect(!Rendering(.json, TextStyle(colour: true)).service(status).contains("\u{1b}"))
+  }
+
+  @Test func events() {
+    let event = Event(sequence: 1, time: Sample.time, kind: .panic, message: "the guest panicked\u{1b}")
+    #expect(table.event(event) == "2026-03-01T12:30:45.678Z  panic      the guest panicked\\u{1b}\n")
+  }
+
+  @Test func snapshots() {
+    #expect(table.snapshot(SnapshotStatus(supported: false, frozen: false)) == "the guest cannot freeze\n")
+    #expect(
+      table.snapshot(SnapshotStatus(supported: true, frozen: true, thawsAt: Sample.time))
+        == "frozen; the host thaws by itself at 2026-03-01T12:30:45.678Z\n")
+  }
+
+  @Test func quantities() {
+    for (count, text) in [
+      (0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (10 << 20, "10 MiB"), (.max, "16 EiB"),
+    ] as [(UInt64, String)] {
+      #expect(Quantity.bytes(count) == text)
+    }
+    for (seconds, text) in [
+      (0, "0 s"), (59.9, "59 s"), (125, "2 min 5 s"), (3725, "1 h 2 min"), (273_600, "3 d 4 h"), (-1, "?"),
+      (.infinity, "?"), (.nan, "?"),
+    ] {
+      #expect(Quantity.duration(seconds) == text)
+    }
+    #expect(Quantity.difference(-3600) == "-3600.000 s")
+    #expect(Quantity.difference(0.0004) == "+0.000 s")
+    #expect(Quantity.difference(-0.0004) == "+0.000 s")
+    #expect(Quantity.difference(.nan) == "?")
+  }
+
+  @Test func progress() {
+    let progress = CopyProgress(byteCount: 10 << 20)
+    #expect(progress.line(copied: 0, seconds: 0) == "  0 %  0 B of 10 MiB")
+    #expect(progress.line(copied: 5 << 20, seconds: 2) == " 50 %  5 MiB of 10 MiB  2.5 MiB/s  2 s left")
+    #expect(progress.line(copied: 10 << 20, seconds: 4) == "100 %  10 MiB of 10 MiB  2.5 MiB/s")
+    #expect(CopyProgress(byteCount: 0).line(copied: 0, seconds: 0) == "100 %  0 B of 0 B")
+  }
+}
