@@ -120,9 +120,11 @@ import VMBus
     #expect(none == 0)
   }
 
-  @Test func everyScalarAndEveryUnit() throws {
+  @Test func unitsAlone() throws {
     // Each 16-bit unit alone: surrogates become U+FFFD, as Swift has it.
-    for unit in 1...UInt16.max {
+    for unit in Array(stride(from: 1, to: 0xD800, by: 13)) + Array(0xD800...0xE000) + [0xFFFD, 0xFFFE, 0xFFFF]
+      as [UInt16]
+    {
       let wide = [UInt8(truncatingIfNeeded: unit), UInt8(unit >> 8)]
       var count = 0
       let narrow = try bytes(4) { count = try WireText.utf8(from: wide.wire, at: 0, byteCount: 2, into: &$0) }
