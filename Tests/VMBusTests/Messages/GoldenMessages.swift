@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Testing
 import VMBus
 
 // Golden bytes. Provenance, where not said otherwise: the structures of Linux 6.12.117 `include/linux/hyperv.h`, filled
 // with the values named here by a C program and printed (gcc 12.2, x86-64); so the layout is the C compiler's and the
 // kernel's, not ours.
 
-struct GoldenGuestMessage: Sendable {
+struct GoldenGuestMessage: Sendable, CustomTestStringConvertible {
   var message: GuestMessage
   var hex: String
+  var testDescription: String { "message \(message.type.rawValue)" }
 }
 
-struct GoldenHostMessage: Sendable {
+struct GoldenHostMessage: Sendable, CustomTestStringConvertible {
   var message: HostMessage
   var hex: String
+  var testDescription: String { "message \(message.type.rawValue)" }
 }
 
 /// The class of network adapters and the instance of the data exchange service.
