@@ -3,13 +3,16 @@
 /// A file, or a part of a file or block device, that is loaded into the guest at start and at every reset.
 public struct BootFile: Sendable, Equatable {
   public var path: String
+  /// How errors name it: the path that a person gave, where `path` is a device that stands for it.
+  public var name: String
   /// First byte in the file.
   public var offset: UInt64
   /// nil: up to the end of the file. Block devices have no end that can be trusted to the byte: give a length there.
   public var length: UInt64?
 
-  public init(path: String, offset: UInt64 = 0, length: UInt64? = nil) {
+  public init(path: String, name: String? = nil, offset: UInt64 = 0, length: UInt64? = nil) {
     self.path = path
+    self.name = name ?? path
     self.offset = offset
     self.length = length
   }

@@ -16,7 +16,7 @@ final class BootLoader: Sendable {
 
   /// Opens and checks everything; loads nothing.
   init(_ configuration: PartitionConfiguration, ranges: [GuestMemoryRange]) throws(PartitionError) {
-    let kernelPath = configuration.kernel.path
+    let kernelPath = configuration.kernel.name
     self.ranges = ranges
     do { kernel = try BootSource(opening: configuration.kernel) } catch {
       throw .kernel(path: kernelPath, error.problem)
@@ -38,14 +38,14 @@ final class BootLoader: Sendable {
       return
     }
     let source: BootSource
-    do { source = try BootSource(opening: file) } catch { throw .initramfs(path: file.path, error.problem) }
+    do { source = try BootSource(opening: file) } catch { throw .initramfs(path: file.name, error.problem) }
     // As high as allowed, so that it is out of the way of a kernel that unpacks itself.
     let limit = min(lowEnd, image.highestInitramfs &+ 1)
     let size = (source.byteCount &+ 4095) & ~4095
     let bottom = (image.end + 4095) & ~4095
     guard limit > bottom, size >= source.byteCount, size <= limit - bottom else {
       throw .initramfs(
-        path: file.path, .doesNotFit(needed: source.byteCount, available: limit > bottom ? limit - bottom : 0))
+        path: file.name, .doesNotFit(needed: source.byteCount, available: limit > bottom ? limit - bottom : 0))
     }
     initramfsRange = GuestMemoryRange(base: (limit - size) & ~4095, byteCount: source.byteCount)
     initramfs = source

@@ -4,6 +4,7 @@ import Glibc
 
 /// An open boot file. It stays open, so that every reset loads what the start loaded, whatever happens to the path.
 final class BootSource: Sendable {
+  /// As errors name it.
   let path: String
   let byteCount: UInt64
   private let offset: UInt64
@@ -19,7 +20,7 @@ final class BootSource: Sendable {
       }
     }
     descriptor = Descriptor(owning: raw)
-    path = file.path
+    path = file.name
     offset = file.offset
     var status = stat()
     guard unsafe fstat(raw, &status) == 0 else { throw .init(.unreadable(errno: errno)) }

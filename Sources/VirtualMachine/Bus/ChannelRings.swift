@@ -19,7 +19,8 @@ final class ChannelRings {
   init(
     memory: GuestMemory, incoming: [UInt64], outgoing: [UInt64], largestPacket: Int
   ) throws(RingError) {
-    guard let incomingTable = unsafe Self.table(incoming, memory), let outgoingTable = unsafe Self.table(outgoing, memory)
+    guard let incomingTable = unsafe Self.table(incoming, memory),
+      let outgoingTable = unsafe Self.table(outgoing, memory)
     else { throw .corrupt(.dataSize(0)) }
     do throws(RingError) {
       reader = try unsafe RingReader(

@@ -12,7 +12,8 @@ extension ControlError {
     switch error {
     case .processorCountOutOfRange(let count):
       self.init(
-        .configuration, "\(count) processors", remedy: "give \(PartitionConfiguration.processorLimits.lowerBound) to "
+        .configuration, "\(count) processors",
+        remedy: "give \(PartitionConfiguration.processorLimits.lowerBound) to "
           + "\(PartitionConfiguration.processorLimits.upperBound)")
     case .memoryTooSmall(let bytes):
       self.init(
@@ -130,7 +131,8 @@ extension ControlError {
     case .writeFailed(let status, let remains):
       self.init(
         .guestFailure,
-        "the guest could not write (0x\(String(status.rawValue, radix: 16)))\(Self.about(subject))\(Self.left(remains))")
+        "the guest could not write (0x\(String(status.rawValue, radix: 16)))\(Self.about(subject))\(Self.left(remains))"
+      )
     case .copyInterrupted(let reason, let remains):
       let why =
         switch reason {

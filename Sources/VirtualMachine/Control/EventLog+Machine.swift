@@ -16,7 +16,9 @@ extension EventLog {
     case .refused(let refusal, let type):
       var details = ["reason": "\(refusal)"]
       if let type { details["message"] = String(type.rawValue) }
-      record(.refusal, "a bus message of the guest's was refused: \(refusal) (later ones are only counted)", details: details)
+      record(
+        .refusal, "a bus message of the guest's was refused: \(refusal) (later ones are only counted)", details: details
+      )
     }
   }
 
@@ -29,7 +31,8 @@ extension EventLog {
       record(.heartbeat, "heartbeat: \(state.status.rawValue)", details: ["state": state.status.rawValue])
     case .fault(let fault):
       record(
-        .refusal, "\(name.title): a message of the guest's was dropped: \(fault.rawValue) (later ones are only counted)",
+        .refusal,
+        "\(name.title): a message of the guest's was dropped: \(fault.rawValue) (later ones are only counted)",
         details: base.merging(["reason": fault.rawValue]) { $1 })
     case .lateReply:
       record(.service, "\(name.title): an answer came after its deadline", details: base)

@@ -13,7 +13,7 @@ extension VirtualMachine {
     let life = life.value
     let services = services.snapshot()
     var machine = MachineDescription(
-      name: configuration.name, state: life.state, processID: getpid(), accelerator: accelerator.name,
+      name: configuration.name, state: life.state, processID: accelerator.processID, accelerator: accelerator.name,
       acceleratorReason: accelerator.reason, processors: configuration.processors,
       memoryBytes: configuration.memory.rawValue, startedAt: life.startedAt,
       uptimeSeconds: Double(MachineClock.monotonic() &- life.startedAtMonotonic) / 1e9, resets: life.resets,
@@ -37,7 +37,9 @@ extension VirtualMachine {
   private func heartbeat(_ life: Life) -> ControlAPI.HeartbeatStatus {
     guard let status = services.look(at: HeartbeatProvider.self, { $0.status }) else { return .init(state: .off) }
     let enabled = services.snapshot()[.heartbeat]?.enabled ?? false
-    guard enabled, life.state != .paused else { return .init(state: .off, lastBeat: status.lastAnswer.map(Timestamp.init)) }
+    guard enabled, life.state != .paused else {
+      return .init(state: .off, lastBeat: status.lastAnswer.map(Timestamp.init))
+    }
     return .init(
       state: status.state.status, since: status.since == 0 ? nil : Timestamp(hostTime: status.since),
       lastBeat: status.lastAnswer.map(Timestamp.init))

@@ -13,7 +13,9 @@ extension VirtualMachine {
   func crashed(_ report: PartitionCrash) {
     guard !life.value.isOver else { return }
     var details: [String: String] = [:]
-    for (index, parameter) in report.parameters.enumerated() { details["p\(index)"] = "0x" + String(parameter, radix: 16) }
+    for (index, parameter) in report.parameters.enumerated() {
+      details["p\(index)"] = "0x" + String(parameter, radix: 16)
+    }
     if let text = report.text { details["text"] = text }
     events.record(.panic, "the guest's kernel panicked\(report.text.map(Self.panicLine) ?? "")", details: details)
     life.update { life in

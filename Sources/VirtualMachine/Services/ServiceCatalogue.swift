@@ -14,7 +14,9 @@ enum ServiceCatalogue {
   }
 
   /// What the host tells the guest about itself in pool 3, under the names that Hyper-V uses.
-  static func hostItems(_ configuration: VirtualMachineConfiguration, hostName: String) -> [ServiceProviders.KeyValueItem] {
+  static func hostItems(_ configuration: VirtualMachineConfiguration, hostName: String) -> [ServiceProviders
+    .KeyValueItem]
+  {
     [
       ("HostName", hostName),
       ("PhysicalHostName", hostName),

@@ -16,7 +16,7 @@ public enum MachineSession {
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
     // A client that goes away in the middle of an answer is no reason to die.
     signal(SIGPIPE, SIG_IGN)
-    let file = try openSerialFile(configuration.serial)
+    let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
     let output = (file ?? streams.output).map { DescriptorSink($0) }
     let machine = try VirtualMachine(configuration, accelerator: accelerator, files: files, output: output)
@@ -55,17 +55,5 @@ public enum MachineSession {
     guard let input = streams.input, case .interactive = machine.configuration.serial, let console = machine.console
     else { return nil }
     return try ConsoleReader(input) { console.type($0) }
-  }
-
-  /// The file that takes the guest's console, if the configuration names one.
-  private static func openSerialFile(_ serial: SerialConsole) throws(ControlError) -> Int32? {
-    guard case .file(let path) = serial else { return nil }
-    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw ControlError(
-        .input, "cannot write the serial console to \(path): \(unsafe String(cString: strerror(errno)))",
-        remedy: "check that the folder exists and is writable")
-    }
-    return descriptor
   }
 }

@@ -2,6 +2,7 @@
 
 import ControlAPI
 import FoundationEssentials
+import Glibc
 import Partition
 import SoftwareMachine
 import VirtualMachine
@@ -13,6 +14,8 @@ enum MachineRunner {
     var configuration: VirtualMachineConfiguration
     /// Why the software machine was chosen, for `lis vm show`.
     var reason: String
+    /// The outer process.
+    var processID: Int32
   }
 
   /// Returns the exit code of `lis run`. `say` takes lines for standard error.
@@ -58,7 +61,11 @@ enum MachineRunner {
   ) throws(ControlError) -> ExitStatus {
     let orders: [UInt8]
     do {
-      orders = [UInt8](try JSONEncoder().encode(Orders(configuration: configuration, reason: reason)))
+      var inside = configuration
+      // A console file is written out here: inside there is no such folder.
+      if case .file = configuration.serial { inside.serial = .interactive }
+      orders = [UInt8](
+        try JSONEncoder().encode(Orders(configuration: inside, reason: reason, processID: getpid())))
     } catch {
       throw ControlError(.hostFailure, "the configuration cannot be written down: \(error)")
     }
@@ -67,6 +74,9 @@ enum MachineRunner {
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
     machine.input = input ?? -1
+    let file = try SerialFile.open(configuration.serial)
+    defer { if let file { close(file) } }
+    if let file { machine.output = file }
     let code: Int32
     do throws(SoftwareMachineError) {
       code = try SoftwareMachine(machine).run()
@@ -88,7 +98,7 @@ enum MachineRunner {
   /// Touches what a run needs, so that its pages are in memory and its code has run once when the state is saved.
   private static func warm() {
     let example = VirtualMachineConfiguration(name: "warm", kernel: "/")
-    let orders = Orders(configuration: example, reason: "")
+    let orders = Orders(configuration: example, reason: "", processID: 1)
     if let json = try? JSONEncoder().encode(orders) { _ = try? JSONDecoder().decode(Orders.self, from: json) }
   }
 
@@ -97,12 +107,16 @@ enum MachineRunner {
     do {
       let orders = try JSONDecoder().decode(Orders.self, from: Data(inner.configuration))
       guard let kernel = inner.files.first else { return ExitStatus.hostFailure.rawValue }
+      let configuration = orders.configuration
       let files = BootFiles(
-        kernel: BootFile(path: kernel.path, length: kernel.byteCount),
-        initramfs: inner.files.dropFirst().first.map { BootFile(path: $0.path, length: $0.byteCount) })
+        kernel: BootFile(path: kernel.path, name: configuration.kernel, length: kernel.byteCount),
+        initramfs: inner.files.dropFirst().first.map {
+          BootFile(path: $0.path, name: configuration.initramfs, length: $0.byteCount)
+        })
+      let accelerator = AcceleratorInUse(name: "software", reason: orders.reason, processID: orders.processID)
       let status = try await runHere(
-        orders.configuration, AcceleratorInUse(name: "software", reason: orders.reason), files: files,
-        socket: InnerMachine.controlSocket, streams: ConsoleStreams(input: 0, output: 1), say: say)
+        configuration, accelerator, files: files, socket: InnerMachine.controlSocket,
+        streams: ConsoleStreams(input: 0, output: 1), say: say)
       return status.rawValue
     } catch let error as ControlError {
       StandardError.report(error)
