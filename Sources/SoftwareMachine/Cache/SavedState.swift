@@ -13,7 +13,7 @@ struct SavedState {
   ) -> String {
     var hash = ContentHash()
     hash.add("\(bootImage) \(qemu) \(qemuVersion) \(QEMUCommand.machine(memoryMebibytes: memoryMebibytes))")
-    hash.add(QEMUCommand.kernelCommandLine(tscKilohertz: nil))
+    hash.add(QEMUCommand.kernelCommandLine(memoryMebibytes: memoryMebibytes, tscKilohertz: nil))
     // The state holds this processor's counter frequency.
     let processor = (SystemFiles.text(at: "/proc/cpuinfo") ?? "").split(separator: "\n")
       .first { $0.hasPrefix("model name") }
@@ -35,7 +35,8 @@ struct SavedState {
     let folder = try cache.build(identity) { folder throws(SoftwareMachineError) in
       let command = QEMUCommand.boot(
         memoryMebibytes: memoryMebibytes, kernel: kernel.image, initramfs: bootImage.path,
-        commandLine: QEMUCommand.kernelCommandLine(tscKilohertz: timeStampKilohertz()))
+        commandLine: QEMUCommand.kernelCommandLine(
+          memoryMebibytes: memoryMebibytes, tscKilohertz: timeStampKilohertz()))
       do {
         let null = try Descriptor.open("/dev/null", O_RDWR)
         let port = try Descriptor.socketPair()

@@ -24,7 +24,7 @@ struct Link {
   /// Bytes of a stream that may be on the way or unread.
   static let window = 65536
   /// Where answers to a peer that reads nothing end.
-  static let outgoingLimit = 8 << 20
+  static let outgoingLimit = 1 << 20
 
   private struct Channel {
     var credit = Link.window

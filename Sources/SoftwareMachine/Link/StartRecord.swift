@@ -12,7 +12,7 @@ struct StartRecord: Equatable, Sendable {
   static let version: UInt32 = 1
   static let seedSize = 32
   static let maximumFiles = 16
-  static let maximumOrders: UInt32 = 16 << 20
+  static let maximumOrders: UInt32 = 512 << 10
 
   var ordersLength: UInt32
   var wallClock: UInt64

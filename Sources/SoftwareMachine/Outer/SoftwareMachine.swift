@@ -52,6 +52,9 @@ public struct SoftwareMachine: Sendable {
       guard configuration.files.count <= QEMUCommand.diskCount else {
         throw .preparation("the software machine takes at most \(QEMUCommand.diskCount) files")
       }
+      guard configuration.orders.count <= StartRecord.maximumOrders else {
+        throw .preparation("the configuration is too long for the software machine")
+      }
       do {
         return try run(qemu)
       } catch let error as SoftwareMachineError {

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+
+@testable import SoftwareMachine
+
+/// The whole way: this machine, QEMU's software processor, the small Linux, the probe in it and back.
+///
+/// Slow (a software processor runs Swift), so one boot does many things. A debug build takes most of a minute.
+@Suite(
+  .serialized, .enabled(if: QEMU.find() != nil, "qemu-system-x86_64 is not installed (package qemu-system-x86)"),
+  .enabled(if: ProbeProgram.path != nil, "the probe is not built"))
+struct EndToEndTests {
+  struct Outcome {
+    let end: ChildProcess.End
+    let output: String
+    let errors: String
+  }
+
+  private func run(_ arguments: String..., signalAfter mark: String? = nil) throws -> Outcome {
+    let null = try Descriptor.open("/dev/null", O_RDWR)
+    let out = try Descriptor.pipe()
+    let err = try Descriptor.pipe()
+    let child = try ChildProcess(
+      try #require(ProbeProgram.path), arguments, descriptors: [null.number, out.second.number, err.second.number])
+    var (output, errors): ([UInt8], [UInt8]) = ([], [])
+    Stream.setNonblocking(out.first.number)
+    Stream.setNonblocking(err.first.number)
+    var sent = false
+    var over = false
+    let deadline = Clock.monotonic() &+ 300 * Clock.second
+    while !over {
+      var entries = [child.ended.number, out.first.number, err.first.number].map {
+        pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+      }
+      _ = Stream.poll(&entries, milliseconds: 1000)
+      over = entries[0].revents != 0
+      while case .bytes = Stream.read(out.first.number, into: &output, limit: 65536) {}
+      while case .bytes = Stream.read(err.first.number, into: &errors, limit: 65536) {}
+      if let mark, !sent, String(decoding: output, as: UTF8.self).contains(mark) {
+        sent = true
+        kill(child.identifier, SIGTERM)
+      }
+      if Clock.monotonic() > deadline { kill(child.identifier, SIGKILL) }
+    }
+    return Outcome(
+      end: child.wait(), output: String(decoding: output, as: UTF8.self),
+      errors: String(decoding: errors, as: UTF8.self))
+  }
+
+  @Test func kernelKVMClockStreamsAndExitCode() throws {
+    let before = Clock.wall() / Clock.second
+    let outcome = try run("version,kvm,clock,echo:hello,error:oops,exit:130")
+    #expect(outcome.end == .exited(130), "\(outcome.errors)")
+    #expect(outcome.output.contains("Linux version 6"))
+    #expect(outcome.output.contains("kvm version 12, synic2 1, eventfd 1, processor true"))
+    #expect(outcome.output.hasSuffix("hello\n"))
+    #expect(outcome.errors.contains("oops"))
+    let clock = outcome.output.split(separator: "\n").first { $0.hasPrefix("clock ") }.flatMap {
+      UInt64($0.dropFirst(6))
+    }
+    #expect(try #require(clock) >= before && clock! <= Clock.wall() / Clock.second + 1)
+  }
+
+  @Test func filesArriveWithTheirExactLength() throws {
+    var template = Array("/tmp/swift-lis-files-XXXXXX".utf8CString)
+    _ = unsafe try #require(unsafe mkdtemp(&template))
+    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    defer { Folder.remove(folder) }
+    var lines: [String] = []
+    for (name, size) in [("odd", 100_001), ("one", 1)] {
+      let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ size) }
+      try SystemFiles.write(bytes, to: "\(folder)/\(name)")
+      var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+      for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+      lines.append("file \(size) \(String(hash, radix: 16))\n")
+    }
+    let outcome = try run("files", "\(folder)/odd", "\(folder)/one")
+    #expect(outcome.end == .exited(0), "\(outcome.errors)")
+    #expect(outcome.output == lines.joined())
+  }
+
+  @Test func aCrashInsideIsNamedAndItsLastWordsArrive() throws {
+    let outcome = try run("trap")
+    #expect(outcome.end == .exited(99))
+    #expect(outcome.errors.contains("as ordered"))
+    #expect(outcome.errors.contains("ended by signal"))
+  }
+
+  @Test func aPanicOfTheInnerKernelIsNamed() throws {
+    let outcome = try run("panic")
+    #expect(outcome.end == .exited(99))
+    #expect(outcome.errors.contains("Kernel panic"))
+  }
+
+  @Test func aSignalReachesTheInnerProgram() throws {
+    let outcome = try run("signal,exit:5", signalAfter: "waiting")
+    #expect(outcome.end == .exited(5), "\(outcome.errors)")
+    #expect(outcome.output.contains("signal \(SIGTERM)"))
+  }
+
+  @Test func aFileThatIsNotThereIsNamedAtOnce() throws {
+    let outcome = try run("exit:0", "/nonexistent/kernel")
+    #expect(outcome.end == .exited(99))
+    #expect(outcome.errors.contains("/nonexistent/kernel: No such file or directory"))
+  }
+}
