@@ -89,6 +89,12 @@ extension ControlError {
   init(_ error: ServiceError, name: ServiceName, subject: String = "") {
     let service = "the guest's \(name.title) service"
     switch error {
+    case .unavailable(.closed) where name == .copy:
+      // From Linux 6.10 on the daemon opens the channel itself (uio_hv_generic), and closes it when it ends.
+      self.init(
+        .serviceUnavailable, "\(service) is not there: neither its driver nor its daemon runs",
+        remedy: "switch it on (`lis service enable \(name.rawValue)`), load hv_utils or, from Linux 6.10 on, "
+          + "uio_hv_generic, and start the guest's hyperv-daemons")
     case .unavailable(.closed):
       self.init(
         .serviceUnavailable, "\(service) is not there",

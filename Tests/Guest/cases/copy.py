@@ -57,13 +57,15 @@ def copies(suite, guest):
         with suite.check("an unwritable folder has its own error"):
             path, _ = make(vm, 100)
             unwritable = vm.refused(27, "vm", "copy", vm.name, path, "/proc/file")
-        with suite.check("a copy that is cancelled leaves nothing under the final name"):
+        with suite.check("a copy that is cancelled leaves no part of it under the final name"):
             path, _ = make(vm, 32 << 20)
             background = Background(vm, "vm", "copy", vm.name, path, "/tmp/cancelled")
             time.sleep(3)
             background.process.send_signal(signal.SIGINT)
             expect_equal(background.process.wait(30), 28, "exit code")
-            expect_equal(vm.sh("ls /tmp/cancelled 2>/dev/null || echo none"), "none", "what is left")
+            # The daemon of kernels from 6.10 cannot remove a file: the host cuts it to nothing, and says so.
+            left = vm.sh("test -e /tmp/cancelled && wc -c </tmp/cancelled || echo none").strip()
+            expect_equal(left, "0" if modern else "none", "what is left")
             copied(100, "/tmp/after-cancel")
         with suite.check("without its daemon the service says so"):
             vm.sh("daemons kill fcopy")
