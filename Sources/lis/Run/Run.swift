@@ -79,6 +79,7 @@ struct Run: ControlCommand {
     } catch {
       throw error.controlError
     }
+    StartupPages.releaseLater()
     let format = format
     let status = try await MachineRunner.run(configuration) { text in
       switch format {
