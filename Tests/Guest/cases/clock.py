@@ -42,9 +42,6 @@ def clock(suite, guest, pause):
             start = time.monotonic()
             wait_close(vm, 5, 60)
             suite.note(f"right again after {time.monotonic() - start:.0f} s")
-        with suite.check("the host's figure of the difference agrees"):
-            difference = vm.show().get("clockDifferenceSeconds")
-            expect(difference is not None and abs(difference) < 5, f"the host says {difference}")
 
 
 case("clock 6.1-cloud, short pause", depth="normal", guest="6.1-cloud", pause=15)(clock)

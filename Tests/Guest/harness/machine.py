@@ -187,6 +187,11 @@ class Machine:
             time.sleep(every)
 
     def services_ready(self, names=SERVICES, timeout=30):
+        """Waits until the guest has negotiated these services and the daemons behind them run."""
+        daemons = " ".join(DAEMONS[name] for name in names if name in DAEMONS)
+        if daemons:
+            self.sh(f"daemons wait {daemons}")
+
         def ready(description):
             states = {one["name"]: one["state"] for one in description["services"]}
             return all(states.get(name) == "ready" for name in names)
