@@ -50,19 +50,33 @@ static long counter(const char *name) {
   return number(path);
 }
 
-// Resident kB of the process, without mappings as large as the guest's memory.
-static long resident(int process, long guest_kb) {
+// Resident kB of the process, without mappings as large as the guest's memory; `anonymous`: the part that is not pages
+// of files.
+static long resident(int process, long guest_kb, long *anonymous) {
   char path[64], line[512];
   long sum = 0, size = 0, value;
   snprintf(path, sizeof path, "/proc/%d/smaps", process);
   FILE *file = fopen(path, "r");
+  *anonymous = 0;
   if (!file) return -1;
   while (fgets(line, sizeof line, file)) {
     if (sscanf(line, "Size: %ld", &value) == 1) size = value;
-    if (sscanf(line, "Rss: %ld", &value) == 1 && size < guest_kb - 16384) sum += value;
+    if (size >= guest_kb - 16384) continue;
+    if (sscanf(line, "Rss: %ld", &value) == 1) sum += value;
+    if (sscanf(line, "Anonymous: %ld", &value) == 1) *anonymous += value;
   }
   fclose(file);
   return sum;
+}
+
+// Whether KVM has a machine: a folder of its own for each.
+static int has_machine(void) {
+  DIR *folder = opendir("/sys/kernel/debug/kvm");
+  struct dirent *entry;
+  int found = 0;
+  while (folder && (entry = readdir(folder))) found |= entry->d_name[0] >= '0' && entry->d_name[0] <= '9';
+  if (folder) closedir(folder);
+  return found;
 }
 
 // Seconds of the first entry into the guest, on CLOCK_MONOTONIC; 0 without one.
@@ -105,11 +119,14 @@ int main(int count, char **arguments) {
   close(output[1]);
   char text[65536];
   size_t length = 0;
-  double limit = start + 60, end = 0;
+  int turn = 0;
+  double limit = start + 60, end = 0, created = 0;
   while (now() < limit) {
     struct pollfd ready = {.fd = output[0], .events = POLLIN};
-    if (trace && first_entry() > 0) break;
-    if (poll(&ready, 1, trace ? 20 : 1000) <= 0) continue;
+    if (trace && created == 0 && has_machine()) created = now();
+    // Reading the trace stops it for a moment, so not too often.
+    if (trace && ++turn % 20 == 0 && first_entry() > 0) break;
+    if (poll(&ready, 1, trace ? 10 : 1000) <= 0) continue;
     ssize_t got = read(output[0], text + length, sizeof text - 1 - length);
     if (got <= 0) break;
     length += got;
@@ -126,7 +143,9 @@ int main(int count, char **arguments) {
   if (trace) {
     double entry = first_entry();
     put(TRACING "events/kvm/kvm_entry/enable", "0");
-    printf("RESULT {\"machine\":\"%s\",\"firstEntry\":%.4f}\n", arguments[1], entry > 0 ? entry - start : -1);
+    printf(
+      "RESULT {\"machine\":\"%s\",\"created\":%.4f,\"firstEntry\":%.4f}\n", arguments[1], created - start,
+      entry > 0 ? entry - start : -1);
   } else if (end == 0) {
     fprintf(stderr, "%s did not reach its init; it said: %.*s\n", arguments[1], (int)length, text);
     printf("RESULT {\"machine\":\"%s\",\"error\":\"no init\"}\n", arguments[1]);
@@ -134,14 +153,20 @@ int main(int count, char **arguments) {
     long exits = counter("exits"), io = counter("io_exits"), mmio = counter("mmio_exits");
     // What the guest's kernel still does after its init has started settles first.
     sleep(4);
-    long before = counter("exits"), memory = resident(process, guest_kb);
+    long before = counter("exits"), anonymous, memory = resident(process, guest_kb, &anonymous);
+    if (getenv("BOOTCLOCK_MAPS")) {
+      char command[64];
+      snprintf(command, sizeof command, "cat /proc/%d/smaps", process);
+      system(command);
+    }
     double from = now();
     sleep(5);
     double idle = (counter("exits") - before) / (now() - from);
     printf(
       "RESULT {\"machine\":\"%s\",\"start\":%.3f,\"exits\":%ld,\"ioExits\":%ld,\"mmioExits\":%ld,\"memoryKiB\":%ld,"
+      "\"anonymousKiB\":%ld,"
       "\"idleExits\":%.2f}\n",
-      arguments[1], end - start, exits, io, mmio, memory, idle);
+      arguments[1], end - start, exits, io, mmio, memory, anonymous, idle);
   }
   fflush(stdout);
   kill(process, SIGTERM);
