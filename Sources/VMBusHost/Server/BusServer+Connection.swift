@@ -60,12 +60,13 @@ extension BusServer {
   /// Answered even when nobody is connected: whoever unloads waits.
   mutating func unload(effects: inout [BusServerEffect]) {
     let targetVP = connection?.targetVP ?? VPIndex(0)
-    if connection == nil {
-      refuse(.notConnected, .unload, effects: &effects)
-    }
     let wasConnected = connection != nil
     disconnect(effects: &effects)
-    if wasConnected { effects.append(.unloaded) }
+    if wasConnected {
+      effects.append(.unloaded)
+    } else {
+      refuse(.notConnected, .unload, effects: &effects)
+    }
     queue.append(.unloadResponse(UnloadResponse()), to: targetVP)
   }
 

@@ -3,7 +3,7 @@
 import VMBus
 
 /// Messages on their way to the guest, oldest first. Offers and rescinds are the host's doing and bounded by the number
-/// of channels; everything else is an answer to the guest, who is refused further questions at `replyLimit`.
+/// of channels; everything else is an answer to the guest, who is refused further questions at `BusServerLimits.replies`.
 struct OutgoingQueue: Sendable {
   private var messages: [OutgoingMessage] = []
   /// How many at the start of `messages` have been taken.
