@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "KVM.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -50,6 +51,12 @@ void clinux_error_text(int code, char *buffer, size_t count) {
     strncpy(buffer, text, count - 1);
     buffer[count - 1] = 0;
   }
+}
+
+struct clinux_cpuid clinux_native_cpuid(uint32_t leaf) {
+  struct clinux_cpuid answer;
+  __cpuid_count(leaf, 0, answer.eax, answer.ebx, answer.ecx, answer.edx);
+  return answer;
 }
 
 long clinux_random(void *buffer, size_t count) { return getrandom(buffer, count, 0); }

@@ -33,7 +33,6 @@ public final class Partition: Sendable {
     var threads: [DedicatedThread] = []
     var initialStates: [ProcessorState] = []
     var controllers: [[UInt64]] = []
-    var resets: UInt64 = 0
   }
 
   private let core: PartitionCore
@@ -44,6 +43,7 @@ public final class Partition: Sendable {
   private let lifecycle = Mutex(Lifecycle())
   /// The clock in nanoseconds while the partition is paused or has not begun, 0 while it runs.
   private let frozenClock = Atomic<UInt64>(0)
+  private let resets = Atomic<UInt64>(0)
   private let created = PartitionCore.monotonic()
 
   /// Opens files, builds the machine, loads the kernel. No processor runs yet.
@@ -176,7 +176,7 @@ public final class Partition: Sendable {
       memory.discardAll()
       try loader.loadFiles(into: memory)
       try Self.enter(loader, acpi, memory, virtualProcessors)
-      state.resets += 1
+      resets.add(1, ordering: .relaxed)
       core.control.clearEnd()
       if state.phase == .paused {
         try core.machine.setClock(frozenClock.load(ordering: .acquiring))
@@ -262,7 +262,7 @@ public final class Partition: Sendable {
       for (name, value) in processor.statistics?.read() ?? [:] { statistics.kernel[name, default: 0] &+= value }
     }
     statistics.initToFirstRun = core.firstRunTime.map { $0 &- created }
-    statistics.resets = lifecycle.withLock { $0.resets }
+    statistics.resets = resets.load(ordering: .relaxed)
     statistics.serialBytesOut = core.serial?.bytesOut ?? 0
     return statistics
   }

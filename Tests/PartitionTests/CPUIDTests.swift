@@ -89,6 +89,15 @@ import Testing
     #expect(leaf(entries, 0x8000_0007) == nil)
   }
 
+  @Test(arguments: [
+    (UInt32(0x0080_0F12), true), (0x00A2_0F10, true), (0x0060_0F12, true), (0x0006_0FB1, false), (0x0000_06D3, false),
+  ]) func modernAMD(version: UInt32, expected: Bool) {
+    let vendor = CPUIDEntry(function: 0, eax: 0xD, ebx: 0x6874_7541)
+    #expect(CPUIDTable.isModernAMD([vendor, CPUIDEntry(function: 1, eax: version)]) == expected)
+    #expect(!CPUIDTable.isModernAMD([CPUIDEntry(function: 0), CPUIDEntry(function: 1, eax: version)]))
+    #expect(!CPUIDTable.isModernAMD([]))
+  }
+
   @Test func kernelLayoutRoundTrips() {
     let entry = CPUIDEntry(function: 0xB, index: 1, indexed: true, eax: 1, ebx: 2, ecx: 3, edx: 4)
     #expect(entry.kernelWords.count == 5)

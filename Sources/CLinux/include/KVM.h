@@ -21,6 +21,11 @@ void clinux_kick_target(struct kvm_run *run);
 /// Makes `thread` leave KVM_RUN, or not enter it the next time. The thread must not have been joined.
 void clinux_kick(unsigned long thread);
 
+/// What CPUID answers on this processor.
+struct clinux_cpuid {
+  uint32_t eax, ebx, ecx, edx;
+};
+struct clinux_cpuid clinux_native_cpuid(uint32_t leaf);
 /// strerror(3) of `code` in `buffer`, always terminated.
 void clinux_error_text(int code, char *buffer, size_t count);
 /// getrandom(2): how many bytes of `buffer` it filled, or -1.

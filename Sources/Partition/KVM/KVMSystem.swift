@@ -66,8 +66,20 @@ final class KVMSystem {
         continue
       }
       let count = min(Int(words[0] & 0xFFFF_FFFF), room)
-      return (0..<count).map { CPUIDEntry(kernelWords: words[(1 + $0 * 5)...]) }
+      return (0..<count).map { Self.completed(CPUIDEntry(kernelWords: words[(1 + $0 * 5)...])) }
     }
+  }
+
+  /// Name and caches of the processor, which KVM leaves out of its answer in part. Linux divides by the associativity of
+  /// the instruction cache on AMD's family 0x15.
+  private static func completed(_ entry: CPUIDEntry) -> CPUIDEntry {
+    guard (0x8000_0002...0x8000_0006).contains(entry.function), entry.eax | entry.ebx | entry.ecx | entry.edx == 0
+    else {
+      return entry
+    }
+    let native = clinux_native_cpuid(entry.function)
+    return CPUIDEntry(
+      function: entry.function, eax: native.eax, ebx: native.ebx, ecx: native.ecx, edx: native.edx)
   }
 
   func savedMSRs() throws(PartitionError) -> [UInt32] {

@@ -10,6 +10,9 @@ struct MSR: RawRepresentable, Hashable, Sendable {
   static let mtrrDefaultType = MSR(rawValue: 0x2FF)
   static let tscDeadline = MSR(rawValue: 0x6E0)
 
+  /// AMD's hardware configuration register.
+  static let hardwareConfiguration = MSR(rawValue: 0xC001_0015)
+
   static let guestOSID = MSR(rawValue: 0x4000_0000)
   static let hypercall = MSR(rawValue: 0x4000_0001)
   static let vpIndex = MSR(rawValue: 0x4000_0002)

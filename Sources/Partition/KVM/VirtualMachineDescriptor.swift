@@ -12,7 +12,7 @@ final class VirtualMachineDescriptor: Sendable {
   let runAreaBytes: Int
   /// Registers that KVM can save and set.
   let savedMSRs: [UInt32]
-  /// Whether the guest's crash control register is ours (see `filterCrashControl`).
+  /// Whether the guest's crash control register is ours (see `filterRegisters`).
   let filtersCrashControl: Bool
   let enforcesCPUID: Bool
 
@@ -32,7 +32,7 @@ final class VirtualMachineDescriptor: Sendable {
     try descriptor.control(CLINUX_KVM_SET_IDENTITY_MAP_ADDR, with: &identity, "placing KVM's identity map")
     try descriptor.control(CLINUX_KVM_SET_TSS_ADDR, UInt(GuestLayout.taskState), "placing KVM's task state")
     try descriptor.control(CLINUX_KVM_CREATE_IRQCHIP, 0, "creating the interrupt controllers")
-    if filters { try filterCrashControl() }
+    if filters { try filterRegisters() }
   }
 
   /// Gives the guest's RAM to KVM.
@@ -50,9 +50,14 @@ final class VirtualMachineDescriptor: Sendable {
     }
   }
 
+  /// Lets the guest's accesses to two registers come to us.
+  ///
   /// KVM keeps only one bit of HV_X64_MSR_CRASH_CTL (hyperv.c, kvm_hv_msr_set_crash_ctl), but Linux sends the text of a
-  /// panic only if it reads bit 62 there as well. So reads and writes of this one register come to us.
-  private func filterCrashControl() throws(PartitionError) {
+  /// panic only if it reads bit 62 there as well.
+  ///
+  /// On AMD from family 0x10 on, Linux logs a firmware bug if the TSC is constant but bit 24 of HWCR is clear; KVM before
+  /// 6.8 cannot set that.
+  private func filterRegisters() throws(PartitionError) {
     var capability = kvm_enable_cap()
     capability.cap = UInt32(KVM_CAP_X86_USER_SPACE_MSR)
     capability.args.0 = 1 << 2  // KVM_MSR_EXIT_REASON_FILTER
@@ -60,15 +65,19 @@ final class VirtualMachineDescriptor: Sendable {
     var bitmap: UInt64 = 0  // 0: not allowed, hence an exit
     var filter = kvm_msr_filter()
     let result = unsafe withUnsafeMutablePointer(to: &bitmap) { pointer in
-      unsafe filter.ranges.0.flags = 3  // reads and writes
-      unsafe filter.ranges.0.nmsrs = 1
-      unsafe filter.ranges.0.base = MSR.crashControl.rawValue
-      unsafe filter.ranges.0.bitmap = UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: UInt8.self)
+      let bits = unsafe UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: UInt8.self)
+      let both: UInt32 = 3  // reads and writes
+      unsafe filter.ranges.0 = kvm_msr_filter_range(
+        flags: both, nmsrs: 1, base: MSR.crashControl.rawValue, bitmap: bits)
+      if CPUIDTable.isModernAMD(supportedCPUID) {
+        unsafe filter.ranges.1 = kvm_msr_filter_range(
+          flags: both, nmsrs: 1, base: MSR.hardwareConfiguration.rawValue, bitmap: bits)
+      }
       return unsafe withUnsafeMutablePointer(to: &filter) {
         clinux_ioctl(descriptor.raw, CLINUX_KVM_X86_SET_MSR_FILTER, UInt(bitPattern: $0))
       }
     }
-    guard result >= 0 else { throw .system(operation: "taking over the crash register", errno: Int32(-result)) }
+    guard result >= 0 else { throw .system(operation: "taking over registers", errno: Int32(-result)) }
   }
 
   /// Routes every interrupt: those of the PC's controllers as KVM does it by itself, then one for SINT2 of each processor.

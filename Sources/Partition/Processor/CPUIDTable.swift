@@ -84,6 +84,14 @@ struct CPUIDTable: Sendable {
     }
   }
 
+  /// AMD, family 0x10 or later.
+  static func isModernAMD(_ supported: [CPUIDEntry]) -> Bool {
+    guard let vendor = supported.first(where: { $0.function == 0 }), vendor.ebx == 0x6874_7541,
+      let version = supported.first(where: { $0.function == 1 })?.eax
+    else { return false }
+    return version >> 8 & 0xF == 0xF && version >> 20 & 0xFF > 0
+  }
+
   /// Bits that tell the processors of the one package apart.
   static func identifierBits(_ processors: Int) -> UInt32 {
     UInt32(UInt8.bitWidth - UInt8(truncatingIfNeeded: max(processors, 1) - 1).leadingZeroBitCount)

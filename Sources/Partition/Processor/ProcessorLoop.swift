@@ -215,23 +215,37 @@ import VMBus
 
   // MARK: registers and events
 
-  /// Only the crash control register comes here (see `filterCrashControl`); everything else is a fault in the guest.
+  /// The registers of `filterRegisters` come here; everything else is a fault in the guest.
   private func register() -> Bool {
     processor.counters.count(.register)
     let access = unsafe run.pointee.msr
-    guard access.index == MSR.crashControl.rawValue else {
-      unsafe run.pointee.msr.error = 1
-      return true
-    }
-    unsafe run.pointee.msr.error = 0
-    let notify: UInt64 = 1 << 63
-    let text: UInt64 = 1 << 62
-    if Int32(unsafe run.pointee.exit_reason) == KVM_EXIT_X86_RDMSR {
-      unsafe run.pointee.msr.data = notify | text
-    } else if access.data & notify != 0 {
-      machine.reportCrash(from: processor, hasText: access.data & text != 0)
-    }
+    let isRead = Int32(unsafe run.pointee.exit_reason) == KVM_EXIT_X86_RDMSR
+    let value =
+      switch (MSR(rawValue: access.index), isRead) {
+      case (.crashControl, true): Crash.notify | Crash.text
+      case (.crashControl, false): writeCrashControl(access.data)
+      case (.hardwareConfiguration, true): processor.readMSRs([access.index]).first.map { $0 | Self.tscAtNominalRate }
+      case (.hardwareConfiguration, false):
+        processor.setMSRs([(access.index, access.data & ~Self.tscAtNominalRate)]) == 1 ? access.data : nil
+      default: nil as UInt64?
+      }
+    unsafe run.pointee.msr.error = value == nil ? 1 : 0
+    if isRead, let value { unsafe run.pointee.msr.data = value }
     return true
+  }
+
+  /// Bit 24 of AMD's HWCR, TscFreqSel: the TSC counts at the rate of the highest performance state.
+  private static let tscAtNominalRate: UInt64 = 1 << 24
+
+  /// Bits of HV_X64_MSR_CRASH_CTL.
+  private enum Crash {
+    static let notify: UInt64 = 1 << 63
+    static let text: UInt64 = 1 << 62
+  }
+
+  private func writeCrashControl(_ value: UInt64) -> UInt64 {
+    if value & Crash.notify != 0 { machine.reportCrash(from: processor, hasText: value & Crash.text != 0) }
+    return value
   }
 
   private func systemEvent() -> Bool {
