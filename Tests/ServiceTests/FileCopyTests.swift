@@ -103,9 +103,27 @@ import VMBus
     guest.killDaemon()
     provider.copy(request(), id: 1, clock.now)
     #expect(run().completions == [.failed(1, .daemonNotRunning)])
+    #expect(provider.state == .waitingForDaemon)
     guest.daemonRuns = true
     provider.copy(request(), id: 2, clock.now)
     #expect(run().completions == [.ok(2, .copied(10))])
+    #expect(provider.state.isReady)
+  }
+
+  @Test mutating func theStateTellsWhetherTheDaemonIsThere() {
+    guest.killDaemon()
+    provider.channelOpened(clock.now)
+    #expect(run().events == [.state(.negotiating), .state(.waitingForDaemon)])
+    guest.daemonRuns = true
+    var events: [ServiceEvent] = []
+    for _ in 0..<6 {
+      clock.advance(seconds: 1)
+      provider.tick(clock.now)
+      events += run().events
+    }
+    #expect(events == [.state(.ready(framework: ServiceVersion(3, 0), message: ServiceVersion(1, 1)))])
+    #expect(provider.deadline == nil, "once it is there it is left alone")
+    #expect(guest.files.isEmpty)
   }
 
   @Test mutating func uioDaemonNotRunning() {
@@ -462,7 +480,7 @@ import VMBus
     file = Self.content(20_000)
     var guest = ClientGuest()
     provider.channelOpened(clock.now)
-    for packet in provider.effects().sent { guest.answer(packet).map { provider.receive($0, clock) } }
+    _ = provider.exchange(clock) { guest.answer($0) }
     provider.copy(request("a"), id: 1, clock.now)
     let start = try #require(provider.effects().sent.first)
     func status(_ packet: Packet) -> UInt32? { guest.answer(packet)?.read(UInt32.self, at: 20) }

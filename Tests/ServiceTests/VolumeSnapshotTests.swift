@@ -72,6 +72,9 @@ import VMBus
   mutating func ready() {
     provider.channelOpened(clock.now)
     _ = run()
+    // The provider's own look for the daemon.
+    #expect(guest.operations.last == .hotBackup || provider.isFrozen || guest.operations.last == .thaw)
+    guest.operations = []
   }
 
   @Test mutating func checkFreezeThaw() {
@@ -117,7 +120,9 @@ import VMBus
     #expect(!guest.operations.contains(.freeze))
     provider.thaw(id: 3, clock.now)
     #expect(run().completions == [.failed(3, .daemonNotRunning)])
-    #expect(provider.deadline == nil, "nothing was frozen, nothing is tried again")
+    guest.operations = []
+    _ = run(seconds: 60)
+    #expect(Set(guest.operations) == [.hotBackup], "nothing was frozen, no thaw is tried again")
     // The daemon is started: a retry works.
     guest.daemon = true
     provider.freeze(id: 4, clock.now)
@@ -167,12 +172,29 @@ import VMBus
     provider.thaw(id: 2, clock.now)
     let effects = run(seconds: 60)
     #expect(effects.completions == [.failed(2, .daemonNotRunning)])
-    #expect(effects.events == [.snapshot(.thawFailed(.daemonNotRunning))], "said once")
+    #expect(effects.events == [.state(.waitingForDaemon), .snapshot(.thawFailed(.daemonNotRunning))], "said once")
     #expect(guest.frozen && provider.isFrozen)
     #expect(guest.operations.filter { $0 == .thaw }.count == 13, "at once, and every five seconds")
     guest.daemon = true
-    #expect(run(seconds: 6).events == [.snapshot(.thawed)])
+    #expect(run(seconds: 6).events.contains(.snapshot(.thawed)))
     #expect(!guest.frozen && !provider.isFrozen)
+    #expect(provider.state.isReady)
+  }
+
+  @Test mutating func theStateTellsWhetherTheDaemonIsThere() {
+    guest.daemon = false
+    provider.channelOpened(clock.now)
+    #expect(run().events == [.state(.negotiating), .state(.waitingForDaemon)])
+    #expect(run(seconds: 60).events.isEmpty)
+    guest.daemon = true
+    #expect(run(seconds: 6).events == [.state(.ready(framework: ServiceVersion(3, 0), message: ServiceVersion(5, 0)))])
+    guest.operations = []
+    _ = run(seconds: 600)
+    #expect(guest.operations.isEmpty, "once it is there it is left alone")
+    guest.daemon = false
+    provider.check(id: 1, clock.now)
+    #expect(run().completions == [.failed(1, .daemonNotRunning)])
+    #expect(provider.state == .waitingForDaemon)
   }
 
   @Test mutating func daemonKilledInMidFreeze() throws {

@@ -44,8 +44,8 @@ public enum IntegrationService: UInt8, Hashable, Sendable {
     case .shutdown: "shutdown"
     case .timeSynchronization: "time"
     case .keyValuePair: "kvp"
-    case .volumeSnapshot: "vss"
-    case .fileCopy: "filecopy"
+    case .volumeSnapshot: "snapshot"
+    case .fileCopy: "copy"
     }
   }
 

@@ -12,6 +12,7 @@ extension FileCopyProvider {
     case .starting: started(status, job, clock)
     case .probing:
       // "Exists" is what a living daemon says; then it was the file that could not be made.
+      found(status == .failure ? .missing : .present, clock)
       if job.cancelWanted {
         finish(.failure(.cancelled(remains: .nothing)))
       } else {
@@ -42,6 +43,7 @@ extension FileCopyProvider {
     case .probingForRemoval:
       if status == .failure {
         self.job?.failure = .interrupted(.daemonNotRunning)
+        found(.missing, clock)
         finishCleanUp(.perhapsPartialFile)
       } else {
         // A daemon that was started since and does not know the file: open it once more, then cancel.
@@ -147,7 +149,7 @@ extension FileCopyProvider {
     }
   }
 
-  private mutating func sendProbe(_ clock: ServiceClock) {
+  mutating func sendProbe(_ clock: ServiceClock) {
     sendStart(FileCopyRequest(name: ".", folder: "/", size: 0), clock)
   }
 

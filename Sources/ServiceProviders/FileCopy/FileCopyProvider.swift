@@ -16,7 +16,9 @@ import VMBus
 /// was sent, and as success from the uio daemon (quirk FCOPY-STATUS-ECHO).
 ///
 /// A START that fails for no given reason is followed by one for "/." without overwrite, which a living daemon answers
-/// "exists" without touching anything: so a missing daemon and a folder that cannot be written are told apart.
+/// "exists" without touching anything: so a missing daemon and a folder that cannot be written are told apart (quirk
+/// FCOPY-PROBE). The same question is asked after the negotiation, which the driver of 6.1 answers without its daemon,
+/// and every few seconds until the daemon is there: the state is `waitingForDaemon` until then.
 public struct FileCopyProvider: IntegrationServiceProvider {
   public static let service = IntegrationService.fileCopy
   /// Bytes asked of the owner at once: sixteen fragments.
@@ -29,16 +31,24 @@ public struct FileCopyProvider: IntegrationServiceProvider {
   var channel: ServiceChannel
   var job: FileCopyJob?
   private var waiting: [FileCopyJob] = []
+  /// When to look for the daemon again; nil while it is there. And: a look is outstanding.
+  private var watchAt: UInt64?
+  private var isWatching = false
   /// The uio daemon of 6.12 is at the other end.
   public private(set) var isUIODaemon = false
 
   public init(offer: VersionOffer? = nil) {
-    channel = ServiceChannel(.fileCopy, offer: offer, negotiationStatus: Self.statusMark)
+    channel = ServiceChannel(.fileCopy, offer: offer, negotiationStatus: Self.statusMark, watchesDaemon: true)
   }
 
-  public var state: ServiceState { channel.state }
+  public var state: ServiceState { channel.shownState }
   public var counters: ServiceCounters { channel.counters }
-  public var deadline: UInt64? { channel.deadline }
+
+  public var deadline: UInt64? {
+    guard channel.pausedSince == nil else { return nil }
+    let watch = channel.canSend && job == nil ? watchAt : nil
+    return [channel.deadline, watch].compactMap { $0 }.min()
+  }
 
   // MARK: The owner's requests
 
@@ -118,20 +128,41 @@ public struct FileCopyProvider: IntegrationServiceProvider {
       }
     }
     failWaiting(.channelClosed)
+    watchAt = nil
+    isWatching = false
     channel.close()
   }
 
   public mutating func receive(_ payload: RawSpan, _ clock: ServiceClock) {
     switch channel.receive(payload, clock) {
     case .nothing: return
-    case .negotiated: isUIODaemon = channel.negotiationStatusCameBack != Self.statusMark
-    case .reply(let reply): answered(reply.status, clock)
+    case .negotiated:
+      isUIODaemon = channel.negotiationStatusCameBack != Self.statusMark
+      // The uio daemon has answered itself; behind the driver there may be none.
+      if isUIODaemon {
+        channel.daemonIs(.present)
+      } else {
+        watchAt = clock.monotonic
+      }
+    case .reply(let reply):
+      if isWatching {
+        isWatching = false
+        found(reply.status == .failure ? .missing : .present, clock)
+      } else {
+        if reply.status != .failure { found(.present, clock) }
+        answered(reply.status, clock)
+      }
     }
     begin(clock)
   }
 
   public mutating func tick(_ clock: ServiceClock) {
-    guard channel.tick(clock) else { return }
+    guard channel.pausedSince == nil else { return }
+    guard channel.tick(clock) else {
+      begin(clock)
+      return
+    }
+    if isWatching { channel.daemonIs(.missing) }
     let limit = ServiceLimits.reply / ServiceLimits.millisecond
     if let job {
       switch job.step {
@@ -155,19 +186,32 @@ public struct FileCopyProvider: IntegrationServiceProvider {
   }
 
   public mutating func partitionResumed(_ clock: ServiceClock) {
-    channel.resume(clock)
+    let length = channel.resume(clock)
+    watchAt = watchAt.map { $0 &+ length }
   }
 
   public mutating func nextEffect() -> ServiceEffect? { channel.nextEffect() }
 
   // MARK: Ends
 
-  /// Starts the next copy when there is none.
+  /// Starts the next copy when there is none, or looks for the daemon when that is due.
   private mutating func begin(_ clock: ServiceClock) {
-    guard job == nil, channel.canSend, !waiting.isEmpty else { return }
-    let next = waiting.removeFirst()
-    job = next
-    sendStart(next.request, clock)
+    guard job == nil, channel.canSend else { return }
+    if !waiting.isEmpty {
+      let next = waiting.removeFirst()
+      job = next
+      sendStart(next.request, clock)
+    } else if let watchAt, watchAt <= clock.monotonic {
+      self.watchAt = nil
+      isWatching = true
+      sendProbe(clock)
+    }
+  }
+
+  /// Whether there is a daemon has turned out.
+  mutating func found(_ daemon: ServiceChannel.Daemon, _ clock: ServiceClock) {
+    channel.daemonIs(daemon)
+    watchAt = daemon == .present ? nil : clock.monotonic &+ ServiceLimits.daemonWatch
   }
 
   /// Ends the copy with its result; what is outstanding, if anything, is nobody's then.

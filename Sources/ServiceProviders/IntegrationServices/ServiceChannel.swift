@@ -38,12 +38,23 @@ struct ServiceChannel: Sendable {
     var sentAt: UInt64
   }
 
+  /// Whether the guest's daemon is there, where the driver negotiates without one.
+  enum Daemon {
+    case unknown
+    case present
+    case missing
+  }
+
   let service: IntegrationService
   let offer: VersionOffer
   let maximumOutstanding: Int
   /// The status word of NEGOTIATE, which no guest looks at, and what came back in its place.
   let negotiationStatus: IntegrationStatus
   private(set) var negotiationStatusCameBack = IntegrationStatus.ok
+  /// The provider finds out itself whether there is a daemon.
+  let watchesDaemon: Bool
+  private(set) var daemon: Daemon
+  /// How far the channel has come. For the owner there is `shownState`.
   private(set) var state: ServiceState = .closed
   private(set) var counters = ServiceCounters()
   private(set) var outstanding: [Outstanding] = []
@@ -55,12 +66,31 @@ struct ServiceChannel: Sendable {
 
   init(
     _ service: IntegrationService, offer: VersionOffer? = nil, maximumOutstanding: Int = 1,
-    negotiationStatus: IntegrationStatus = .ok
+    negotiationStatus: IntegrationStatus = .ok, watchesDaemon: Bool = false
   ) {
     self.service = service
     self.offer = offer ?? VersionOffer(service)
     self.maximumOutstanding = maximumOutstanding
     self.negotiationStatus = negotiationStatus
+    self.watchesDaemon = watchesDaemon
+    daemon = watchesDaemon ? .unknown : .present
+  }
+
+  /// The state that the owner sees: a driver without its daemon is not ready.
+  var shownState: ServiceState {
+    guard state.isReady else { return state }
+    return switch daemon {
+    case .unknown: .negotiating
+    case .present: state
+    case .missing: .waitingForDaemon
+    }
+  }
+
+  /// What the provider has found out.
+  mutating func daemonIs(_ new: Daemon) {
+    guard watchesDaemon, state.isReady, daemon != new else { return }
+    daemon = new
+    report(.state(shownState))
   }
 
   // MARK: Life cycle
@@ -70,6 +100,7 @@ struct ServiceChannel: Sendable {
     outstanding = []
     reported = []
     pausedSince = nil
+    if watchesDaemon { daemon = .unknown }
     enter(.negotiating)
     let body = NegotiationMessage(frameworks: offer.frameworks, messages: offer.messages)
     transmit(
@@ -299,8 +330,9 @@ struct ServiceChannel: Sendable {
 
   private mutating func enter(_ new: ServiceState) {
     guard new != state else { return }
+    let shown = shownState
     state = new
-    report(.state(new))
+    if shownState != shown { report(.state(shownState)) }
   }
 }
 

@@ -11,6 +11,8 @@ public enum ServiceLimits {
   /// Linux's drivers answer E_FAIL for a silent daemon after 30 s. Giving up earlier tells "not answering" from
   /// "failed"; the answer of the driver is then counted as late.
   public static let reply: UInt64 = 20 * second
+  /// Between two looks for a daemon that is not there.
+  public static let daemonWatch: UInt64 = 5 * second
   /// Events that may wait for the owner.
   public static let events = 64
   /// Requests of one service that may wait for their turn.

@@ -10,6 +10,9 @@ import VMBus
 /// freeze failed or was answered late, and again every five seconds until the guest says that it worked. A thaw too
 /// many does no harm: Linux's daemon takes "not frozen" for success. The debt outlives the channel, because a driver
 /// or daemon may come back without a reboot.
+///
+/// Quirk VSS-NO-DAEMON: Linux's driver negotiates without its daemon. So the provider asks by itself whether the daemon is
+/// there, every few seconds until it is, and shows `waitingForDaemon` until then.
 public struct VolumeSnapshotProvider: IntegrationServiceProvider {
   public static let service = IntegrationService.volumeSnapshot
   /// Between two attempts to thaw.
@@ -24,6 +27,8 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
     case thaw
     /// After a failed thaw: is the daemon there at all?
     case probe
+    /// The same, asked by the provider on its own.
+    case watch
   }
 
   private enum Phase {
@@ -52,19 +57,22 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
   private var holdUntil: UInt64?
   private var retryAt: UInt64?
   private var reportedFailure: ServiceError?
+  /// When to look for the daemon again; nil while it is there.
+  private var watchAt: UInt64?
 
   public init(offer: VersionOffer? = nil) {
-    channel = ServiceChannel(.volumeSnapshot, offer: offer)
+    channel = ServiceChannel(.volumeSnapshot, offer: offer, watchesDaemon: true)
   }
 
-  public var state: ServiceState { channel.state }
+  public var state: ServiceState { channel.shownState }
   public var counters: ServiceCounters { channel.counters }
   /// The guest's file systems are, or may still be, frozen.
   public var isFrozen: Bool { owesThaw }
 
   public var deadline: UInt64? {
     guard channel.pausedSince == nil else { return nil }
-    return [channel.deadline, holdUntil, channel.canSend ? retryAt : nil].compactMap { $0 }.min()
+    let next = channel.canSend ? [retryAt, watchAt].compactMap { $0 }.min() : nil
+    return [channel.deadline, holdUntil, next].compactMap { $0 }.min()
   }
 
   // MARK: The owner's requests
@@ -135,21 +143,27 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
     probeDue = false
     holdUntil = nil
     retryAt = nil
+    watchAt = nil
     channel.close()
   }
 
   public mutating func receive(_ payload: RawSpan, _ clock: ServiceClock) {
     switch channel.receive(payload, clock) {
     case .nothing: return
-    case .negotiated: thawDue = owesThaw
+    case .negotiated:
+      thawDue = owesThaw
+      watchAt = clock.monotonic
     case .reply(let reply):
       let answered = operation
       operation = nil
+      // The driver alone says E_FAIL to everything: any other answer is the daemon's.
+      if reply.status != .failure { found(.present, clock) }
       switch answered {
-      case .check: checked(reply, payload)
+      case .check: checked(reply, payload, clock)
       case .freeze: frozen(reply, clock)
       case .thaw: thawed(reply, clock)
       case .probe: thawFailed(reply.status == .ok ? .refused(.failure) : .daemonNotRunning, clock)
+      case .watch: found(reply.status == .failure ? .missing : .present, clock)
       case nil: break
       }
     }
@@ -179,6 +193,7 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
     let length = channel.resume(clock)
     holdUntil = holdUntil.map { $0 &+ length }
     retryAt = retryAt.map { $0 &+ length }
+    watchAt = watchAt.map { $0 &+ length }
   }
 
   public mutating func nextEffect() -> ServiceEffect? { channel.nextEffect() }
@@ -204,6 +219,9 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
         send(.freeze, as: .freeze, within: freeze.answerWithin, clock)
       case (.freezing, nil), (.failed, _): break
       }
+    } else if let watchAt, watchAt <= clock.monotonic {
+      self.watchAt = nil
+      send(.hotBackup, as: .watch, within: ServiceLimits.reply, clock)
     }
   }
 
@@ -217,7 +235,13 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
     }
   }
 
-  private mutating func checked(_ reply: ServiceChannel.Reply, _ payload: RawSpan) {
+  private mutating func found(_ daemon: ServiceChannel.Daemon, _ clock: ServiceClock) {
+    channel.daemonIs(daemon)
+    watchAt = daemon == .present ? nil : clock.monotonic &+ ServiceLimits.daemonWatch
+  }
+
+  private mutating func checked(_ reply: ServiceChannel.Reply, _ payload: RawSpan, _ clock: ServiceClock) {
+    if reply.status == .failure { found(.missing, clock) }
     guard !reply.isLate, let job else { return }
     guard reply.status == .ok else {
       finishJob(.failure(reply.status == .failure ? .daemonNotRunning : .refused(reply.status)))
@@ -275,6 +299,7 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
   }
 
   private mutating func thawFailed(_ error: ServiceError, _ clock: ServiceClock) {
+    if error == .daemonNotRunning { found(.missing, clock) }
     finishThaws(.failure(error))
     if case .failed = job?.phase { finishJob(.failure(error == .daemonNotRunning ? error : .freezeFailed)) }
     guard owesThaw else { return }
@@ -295,6 +320,7 @@ public struct VolumeSnapshotProvider: IntegrationServiceProvider {
       finishJob(.failure(.notAnswering(afterMilliseconds: waited)))
       finishThaws(.failure(.notAnswering(afterMilliseconds: waited)))
     case .thaw, .probe: thawFailed(.notAnswering(afterMilliseconds: limit), clock)
+    case .watch: channel.daemonIs(.missing)
     case nil: break
     }
   }
