@@ -22,6 +22,7 @@ enum Fuzz {
     ("client-time", ClientTargets.time),
     ("client-kvp", ClientTargets.keyValuePair),
     ("client-vss", ClientTargets.volumeSnapshot),
+    ("client-filecopy", FileCopyClientTarget.run),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.
