@@ -60,7 +60,10 @@ struct ProcessorState: Sendable {
     // Registers with the interrupt controller still in its old mode would be refused: special registers go first, since
     // they hold the APIC base.
     try processor.descriptor.control(CLINUX_KVM_SET_SREGS, with: &copy.special, operation)
-    try processor.descriptor.control(CLINUX_KVM_SET_XCRS, with: &copy.extendedControl, operation)
+    // A processor without XSAVE has no such register.
+    if copy.extendedControl.nr_xcrs > 0 {
+      try processor.descriptor.control(CLINUX_KVM_SET_XCRS, with: &copy.extendedControl, operation)
+    }
     try processor.descriptor.control(CLINUX_KVM_SET_XSAVE, words: &copy.extended, operation)
     try processor.descriptor.control(CLINUX_KVM_SET_REGS, with: &copy.general, operation)
     try processor.descriptor.control(CLINUX_KVM_SET_DEBUGREGS, with: &copy.debug, operation)
