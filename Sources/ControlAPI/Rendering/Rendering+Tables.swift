@@ -51,7 +51,7 @@ extension Rendering {
       ], style)
   }
 
-  func page(_ machine: MachineDescription) -> String {
+  func page(_ machine: MachineDescription, statistics: Bool) -> String {
     var pairs: [(String, TextTable.Cell)] = [
       ("name", TextTable.Cell(machine.name)),
       ("state", TextTable.Cell(machine.state.rawValue, tone(ofState: machine.state.rawValue))),
@@ -79,9 +79,9 @@ extension Rendering {
     var text = TextTable.pairs(pairs, style)
     if !machine.services.isEmpty { text += "\n" + table(machine.services) }
     if !machine.bus.channels.isEmpty { text += "\n" + table(machine.bus.channels) }
-    if !machine.statistics.isEmpty {
-      let statistics = machine.statistics.sorted { $0.key < $1.key }.map { ($0.key, TextTable.Cell("\($0.value)")) }
-      text += "\n" + TextTable.pairs(statistics, style)
+    if statistics, !machine.statistics.isEmpty {
+      let counters = machine.statistics.sorted { $0.key < $1.key }.map { ($0.key, TextTable.Cell("\($0.value)")) }
+      text += "\n" + TextTable.pairs(counters, style)
     }
     return text
   }

@@ -18,10 +18,11 @@ public struct Rendering: Sendable {
     }
   }
 
-  public func machine(_ machine: MachineDescription) -> String {
+  /// JSON has the counters always; people get them when they ask.
+  public func machine(_ machine: MachineDescription, statistics: Bool = false) -> String {
     switch format {
     case .json: JSONText.pretty(machine)
-    case .table: page(machine)
+    case .table: page(machine, statistics: statistics)
     }
   }
 

@@ -7,12 +7,13 @@ import Partition
 /// One machine in the foreground of this process, from its making to its end: the machine, its control server, its
 /// console, and what signals mean. The same on KVM and inside the software machine.
 public enum MachineSession {
-  /// `socket`: where the control API listens; its folder is claimed already. `say`: lines for standard error.
+  /// `socket`: where the control API listens; its folder is claimed already. `steered` is called when the machine
+  /// listens for signals. `say`: lines for standard error.
   ///
   /// Throws when the machine could not be made or started; otherwise how it ended, with a word on why if there is one.
   public static func run(
     _ configuration: VirtualMachineConfiguration, accelerator: AcceleratorInUse, files: BootFiles? = nil,
-    socket: String?, streams: ConsoleStreams, say: @escaping @Sendable (String) -> Void
+    socket: String?, streams: ConsoleStreams, steered: @Sendable () -> Void = {}, say: @escaping @Sendable (String) -> Void
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
     // A client that goes away in the middle of an answer is no reason to die.
     signal(SIGPIPE, SIG_IGN)
@@ -22,6 +23,7 @@ public enum MachineSession {
     let machine = try VirtualMachine(configuration, accelerator: accelerator, files: files, output: output)
     let steering = SignalSteering(machine, say: say)
     defer { steering.end() }
+    steered()
     let server = try await startServer(machine, socket)
     let reader: ConsoleReader?
     do throws(PartitionError) {

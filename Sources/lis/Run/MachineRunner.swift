@@ -31,26 +31,37 @@ enum MachineRunner {
     }
     say(choice.line)
     let name = try MachineName.parse(configuration.name)
-    let claim = try RuntimeClaim(name)
+    let early = EarlyInterruption()
+    let claim = try early.making { () throws(ControlError) in
+      try RuntimeClaim(name)
+    } undo: {
+      $0.release()
+    }
     defer { claim.release() }
-    let terminal = configuration.serial == .interactive ? TerminalInput() : nil
+    let terminal = early.making {
+      configuration.serial == .interactive ? TerminalInput() : nil
+    } undo: {
+      $0?.end()
+    }
     defer { terminal?.end() }
     switch choice.accelerator {
     case .kvm:
       return try await runHere(
         configuration, AcceleratorInUse(name: "kvm", reason: choice.reason), files: nil, socket: claim.socket,
-        streams: ConsoleStreams(input: terminal?.input, output: 1), say: say)
+        streams: ConsoleStreams(input: terminal?.input, output: 1), steered: { early.handOver() }, say: say)
     case .software:
+      early.handOver()
       return try runInSoftware(configuration, choice.reason, claim.socket, input: terminal?.input, say: say)
     }
   }
 
   private static func runHere(
     _ configuration: VirtualMachineConfiguration, _ accelerator: AcceleratorInUse, files: BootFiles?, socket: String,
-    streams: ConsoleStreams, say: @escaping @Sendable (String) -> Void
+    streams: ConsoleStreams, steered: @Sendable () -> Void = {}, say: @escaping @Sendable (String) -> Void
   ) async throws(ControlError) -> ExitStatus {
     let (end, detail) = try await MachineSession.run(
-      configuration, accelerator: accelerator, files: files, socket: socket, streams: streams, say: say)
+      configuration, accelerator: accelerator, files: files, socket: socket, streams: streams, steered: steered,
+      say: say)
     if let detail { say(detail) }
     return end.exitStatus
   }

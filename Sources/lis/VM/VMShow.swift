@@ -10,7 +10,10 @@ struct VMShow: ControlCommand {
   @OptionGroup var machine: MachineArgument
   @OptionGroup var format: FormatOption
 
+  @Flag(help: "Print the counters, too (JSON has them always).")
+  var statistics = false
+
   func perform() async throws(ControlError) {
-    StandardOutput.write(format.rendering.machine(try await machine.client.describe()))
+    StandardOutput.write(format.rendering.machine(try await machine.client.describe(), statistics: statistics))
   }
 }
