@@ -75,8 +75,4 @@ import Testing
     #expect(log.lines.count <= 40)
     #expect(log.lines.allSatisfy { $0.utf8.count <= 512 })
   }
-
-  @Test func monitorTexts() {
-    #expect(Monitor.quoted("a\"b\\c\n") == "\"a\\\"b\\\\c\\u000a\"")
-  }
 }

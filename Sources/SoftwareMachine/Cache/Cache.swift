@@ -82,7 +82,7 @@ struct Cache {
   }
 
   /// Removes what broken-off builds left and, of each kind, all but the most recently used. With the lock held.
-  func prune(keeping kept: [String: Int] = ["kernel": 2, "boot": 3, "state": 4]) {
+  func prune(keeping kept: [String: Int] = ["kernel": 2, "boot": 6, "state": 6]) {
     for name in Folder.names(folder) where name.hasPrefix(".new-") { Folder.remove(path(name)) }
     for (kind, count) in kept {
       let dated = entries(kind).map { (name: $0, used: (try? FileStatus(at: path($0)))?.modified ?? 0) }

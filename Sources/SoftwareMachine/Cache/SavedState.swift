@@ -102,28 +102,59 @@ struct SavedState {
     throw .innerLinux("it was not ready after five minutes; \(log.tail)")
   }
 
+  /// Lets QEMU write the state into a pipe of ours, so that a full disk is our error and the file is whole when we say so.
   private static func save(
     _ descriptor: Int32, to path: String, _ interrupts: Interrupts
   ) throws(SoftwareMachineError) {
-    var monitor = Monitor(descriptor)
-    let target =
-      "exec:cat > '\(path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'"
-    for command in [
-      "{\"execute\":\"qmp_capabilities\"}",
-      "{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":1000000000000}}",
-      "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\(Monitor.quoted(target))}}",
-    ] {
-      guard let answer = monitor.execute(command) else { throw .qemu("its monitor does not answer") }
-      guard !answer.contains("\"error\"") else { throw .qemu(answer) }
-    }
-    while true {
-      guard let answer = monitor.execute("{\"execute\":\"query-migrate\"}") else {
-        throw .qemu("it ended while the state was saved")
+    do {
+      let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL)
+      let pipe = try Descriptor.pipe()
+      let source = pipe.first
+      var ours: Int32? = pipe.second.take()
+      defer { if let ours { close(ours) } }
+      Stream.setNonblocking(source.number)
+      var monitor = Monitor(descriptor)
+      for command in [
+        "{\"execute\":\"qmp_capabilities\"}",
+        "{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":1000000000000}}",
+        "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"exec:exec cat > /proc/\(getpid())/fd/\(ours ?? -1)\"}}",
+      ] {
+        guard let answer = monitor.execute(command) else { throw SoftwareMachineError.qemu("its monitor is silent") }
+        guard !answer.contains("\"error\"") else { throw SoftwareMachineError.qemu(answer) }
       }
-      if answer.contains("\"completed\"") { return }
-      if answer.contains("\"failed\"") { throw .qemu("the state cannot be saved (is the disk full?): \(answer)") }
-      if let signal = interrupts.pending() { throw .interrupted(signal: signal) }
-      usleep(20_000)
+      // Only reading from here on: QEMU's monitor is silent while it writes.
+      var chunk: [UInt8] = []
+      var silence = 0
+      var isWhole = false
+      while !isWhole {
+        if let signal = interrupts.pending() { throw SoftwareMachineError.interrupted(signal: signal) }
+        chunk.removeAll(keepingCapacity: true)
+        switch Stream.read(source.number, into: &chunk, limit: 65536) {
+        case .bytes:
+          // The writer has its end open, so ours may go: then the pipe ends with its writer.
+          if let end = ours { close(end) }
+          ours = nil
+          silence = 0
+          try Stream.writeAll(file.number, chunk)
+        case .end: isWhole = true
+        case .failed(let error): throw SystemError("read", "the state", error: error)
+        case .wait:
+          var entry = [pollfd(fd: source.number, events: Int16(POLLIN), revents: 0)]
+          if !Stream.poll(&entry, milliseconds: 1000) { silence += 1 }
+          guard silence < 120 else { throw SoftwareMachineError.qemu("it does not write its state") }
+        }
+      }
+      for _ in 0..<100 {
+        guard let answer = monitor.execute("{\"execute\":\"query-migrate\"}") else { break }
+        if answer.contains("\"completed\"") { return }
+        guard !answer.contains("\"failed\"") else { throw SoftwareMachineError.qemu("saving failed: \(answer)") }
+        usleep(50_000)
+      }
+      throw SoftwareMachineError.qemu("it ended while the state was saved")
+    } catch let error as SoftwareMachineError {
+      throw error
+    } catch {
+      throw .preparation("the software machine's state cannot be saved to \(path): \(error)")
     }
   }
 

@@ -9,7 +9,7 @@ struct Monitor {
 
   init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-  /// Sends a command and returns its answer's line; nil: QEMU has gone, or is silent for ten seconds.
+  /// Sends a command and returns its answer's line; nil: QEMU has gone, or is silent for a minute.
   mutating func execute(_ command: String) -> String? {
     guard (try? Stream.writeAll(descriptor, Array((command + "\n").utf8))) != nil else { return nil }
     while let line = nextLine() {
@@ -26,24 +26,9 @@ struct Monitor {
         return line
       }
       var entry = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
-      guard Stream.poll(&entry, milliseconds: 10_000), buffer.count < 1 << 20,
+      guard Stream.poll(&entry, milliseconds: 60_000), buffer.count < 1 << 20,
         case .bytes = Stream.read(descriptor, into: &buffer, limit: 65536)
       else { return nil }
     }
-  }
-
-  /// A text as a JSON string.
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"", "\\": result += "\\\(scalar)"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }

@@ -5,15 +5,14 @@ import Glibc
 /// The outer program's loop while the machine runs: one thread, from QEMU's start to its end.
 struct OuterLoop: ~Copyable {
   private var pump: LinkPump
-  private let process: ChildProcess
-  private let serial: Int32
-  private let messages: Int32
+  private let machine: RunningMachine
   private let listener: Int32
   private let interrupts: Interrupts
   private var log = InnerLog()
   private var errors: [UInt8] = []
   private var result: Result<Int32, SoftwareMachineError>?
   private var signals = 0
+  private var lastSignal: Int32 = 0
 
   /// QEMU up to 10.1 changes a processor's word of pending interrupts at VMRUN and VMEXIT without a lock: an interrupt
   /// that another thread raises in that moment is lost, and the inner Linux, which stops its tick when it is idle, may
@@ -26,22 +25,17 @@ struct OuterLoop: ~Copyable {
   private static let ticksToDeath = 600
 
   init(
-    pump: consuming LinkPump, process: consuming ChildProcess, serial: Int32,
-    messages: Int32, listener: Int32, interrupts: Interrupts
+    pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts
   ) {
     self.pump = pump
-    self.process = process
-    self.serial = serial
-    self.messages = messages
+    self.machine = machine
     self.listener = listener
     self.interrupts = interrupts
-    Stream.setNonblocking(serial)
-    Stream.setNonblocking(messages)
   }
 
   mutating func run() -> Result<Int32, SoftwareMachineError> {
     defer {
-      process.killAndWait()
+      machine.process.killAndWait()
       pump.closeAll()
     }
     pump.writePort()
@@ -50,9 +44,9 @@ struct OuterLoop: ~Copyable {
     var silent = 0
     while true {
       var entries = [
-        pollfd(fd: process.ended.number, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: serial, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: messages, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: machine.process.ended.number, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: machine.serial.number, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: machine.messages.number, events: Int16(POLLIN), revents: 0),
         pollfd(fd: interrupts.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: pump.link.canOpen ? listener : -1, events: Int16(POLLIN), revents: 0),
       ]
@@ -79,11 +73,11 @@ struct OuterLoop: ~Copyable {
         readMessages()
         return result ?? .failure(deathOfQEMU())
       }
-      if signals > 2 { return result ?? .success(128 + SIGINT) }
+      if signals > 2 { return result ?? .failure(.interrupted(signal: lastSignal)) }
 
       if Clock.monotonic() >= nextKick {
         nextKick = Clock.monotonic() &+ Self.kick
-        _ = Stream.write(serial, [UInt8(ascii: "\n")])
+        _ = Stream.write(machine.serial.number, [UInt8(ascii: "\n")])
         ticks += 1
         silent += 1
         if ticks % Self.ticksPerTime == 0 { pump.link.sendTime(Clock.wall()) }
@@ -105,7 +99,7 @@ struct OuterLoop: ~Copyable {
 
   private mutating func readSerial() {
     var bytes: [UInt8] = []
-    while case .bytes = Stream.read(serial, into: &bytes, limit: 65536) {}
+    while case .bytes = Stream.read(machine.serial.number, into: &bytes, limit: 65536) {}
     for finding in log.append(bytes[...]) {
       switch finding {
       case .ready: break
@@ -116,7 +110,7 @@ struct OuterLoop: ~Copyable {
   }
 
   private mutating func readMessages() {
-    while case .bytes = Stream.read(messages, into: &errors, limit: 4096) {}
+    while case .bytes = Stream.read(machine.messages.number, into: &errors, limit: 4096) {}
     if errors.count > 4096 { errors.removeSubrange(..<(errors.count - 4096)) }
   }
 
@@ -124,6 +118,7 @@ struct OuterLoop: ~Copyable {
   private mutating func forwardSignals() {
     while let signal = interrupts.pending() {
       signals += 1
+      lastSignal = signal
       pump.link.sendSignal(signal)
     }
   }

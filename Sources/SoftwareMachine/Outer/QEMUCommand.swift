@@ -42,7 +42,7 @@ struct QEMUCommand: Equatable {
     let frequency = tscKilohertz.map { "tsc_early_khz=\($0) " } ?? ""
     return "console=ttyS0 quiet panic=-1 mitigations=off nokaslr tsc=reliable \(frequency)no_timer_check nowatchdog "
       + "\(clearing)rcupdate.rcu_expedited=1 rcupdate.rcu_cpu_stall_suppress=1 audit=0 apparmor=0 random.trust_cpu=on "
-      + "cryptomgr.notests kvm.halt_poll_ns=0 rdinit=/init \(InnerMachine.variable)=init"
+      + "cryptomgr.notests rdinit=/init \(InnerMachine.variable)=init"
   }
 
   /// Cold boot for saving the state.

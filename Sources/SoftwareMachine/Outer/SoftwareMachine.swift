@@ -92,26 +92,15 @@ public struct SoftwareMachine: Sendable {
     _ interrupts: Interrupts
   ) throws -> Int32 {
 
-    let null = try Descriptor.open("/dev/null", O_RDWR)
-    let messages = try Descriptor.pipe()
-    let port = try Descriptor.socketPair()
-    let serial = try Descriptor.socketPair()
-    let process = try ChildProcess(
-      qemu, QEMUCommand.restore(memoryMebibytes: memory, fileCount: files.count),
-      descriptors: [
-        null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
-        state.number,
-      ] + files)
-
-    var pump = LinkPump(role: .outer, port: port.first.number)
+    let machine = try RunningMachine(qemu: qemu, memoryMebibytes: memory, state: state, files: files)
+    var pump = LinkPump(role: .outer, port: machine.port.number)
     attachStandardStreams(&pump)
     pump.link.sendStart(
       StartRecord(
         ordersLength: UInt32(configuration.orders.count), wallClock: Clock.wall(), seed: Self.seed(), files: sizes),
       orders: configuration.orders)
     var loop = OuterLoop(
-      pump: pump, process: process, serial: serial.first.number, messages: messages.first.number,
-      listener: listener, interrupts: interrupts)
+      pump: pump, machine: machine, listener: listener, interrupts: interrupts)
     return try loop.run().get()
   }
 

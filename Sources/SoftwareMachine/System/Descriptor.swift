@@ -63,19 +63,14 @@ enum Stream {
 
   /// Appends up to `limit` bytes to `buffer`.
   static func read(_ descriptor: Int32, into buffer: inout [UInt8], limit: Int) -> Outcome {
-    let start = buffer.count
     var outcome = Outcome.wait
-    buffer.append(contentsOf: repeatElement(0, count: limit))
-    unsafe buffer.withUnsafeMutableBytes { bytes in
-      let room = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start...])
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { room, count in
       outcome = unsafe result(Glibc.read(descriptor, room.baseAddress, room.count))
+      if case .bytes(let got) = outcome { count = got }
     }
-    if outcome == .bytes(0) { outcome = .end }
-    guard case .bytes(let count) = outcome else {
-      buffer.removeSubrange(start...)
-      return outcome
-    }
-    buffer.removeSubrange((start + count)...)
+    guard case .bytes = outcome else { return outcome }
+    if bytes.isEmpty { return .end }
+    if buffer.isEmpty { buffer = bytes } else { buffer += bytes }
     return outcome
   }
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A restored machine: QEMU's process and our ends of what connects us.
+struct RunningMachine: ~Copyable {
+  let process: ChildProcess
+  /// The link to the inner program.
+  let port: Descriptor
+  let serial: Descriptor
+  /// QEMU's own standard output and error.
+  let messages: Descriptor
+
+  init(qemu: String, memoryMebibytes: Int, state: borrowing Descriptor, files: [Int32]) throws(SystemError) {
+    let null = try Descriptor.open("/dev/null", O_RDWR)
+    let messages = try Descriptor.pipe()
+    let port = try Descriptor.socketPair()
+    let serial = try Descriptor.socketPair()
+    process = try ChildProcess(
+      qemu, QEMUCommand.restore(memoryMebibytes: memoryMebibytes, fileCount: files.count),
+      descriptors: [
+        null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
+        state.number,
+      ] + files)
+    // QEMU's ends close here: what it closes is closed.
+    self.port = port.first
+    self.serial = serial.first
+    self.messages = messages.first
+    Stream.setNonblocking(self.serial.number)
+    Stream.setNonblocking(self.messages.number)
+  }
+}
