@@ -76,7 +76,7 @@ let package = Package(
       name: "BusWalk", dependencies: ["VMBus", "VMBusHost", "VMBusGuest"], path: "Tests/BusWalk",
       swiftSettings: settings),
     .testTarget(
-      name: "BusTests", dependencies: ["VMBus", "VMBusHost", "VMBusGuest", "BusWalk"],
+      name: "BusTests", dependencies: ["VMBus", "VMBusHost", "VMBusGuest", "BusWalk"], exclude: ["Captures"],
       swiftSettings: settings),
     .testTarget(
       name: "ServiceTests",

@@ -69,7 +69,7 @@ import VMBusHost
     guest.send(.gpadlTeardown(GPADLTeardown(channel: ChannelID(1), gpadl: GPADLID(1))))
     guest.send(.channelReleased(ChannelReleased(channel: ChannelID(1))))
     #expect(guest.replies().isEmpty)
-    #expect(guest.count(.notConnected) == 7)
+    #expect(guest.count(.notConnected) == 6)
   }
 
   @Test func contactsThatNameAnAbsentProcessorInterruptOrTrustLevel() throws {

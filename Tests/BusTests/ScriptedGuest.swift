@@ -17,9 +17,12 @@ struct ScriptedGuest {
   static let network = OfferDescription(
     classID: GUID(0xF861_5163, 0xDF3E, 0x46C5, 0x913F, 0xF2D2_F965_ED0E), instanceID: GUID(low: 2, high: 2))
 
-  init(maximumVersion: ProtocolVersion = .v5_3, processors: Int = 2, limits: BusServerLimits = BusServerLimits()) {
+  init(
+    maximumVersion: ProtocolVersion = .v5_3, processors: Int = 2, limits: BusServerLimits = BusServerLimits(),
+    memory: [Range<UInt64>] = guestFrames
+  ) {
     server = BusServer(
-      maximumVersion: maximumVersion, processorCount: processors, guestFrames: Self.guestFrames, limits: limits)
+      maximumVersion: maximumVersion, processorCount: processors, guestFrames: memory, limits: limits)
   }
 
   /// Connected, with heartbeat (1) and network (2) offered.

@@ -57,7 +57,11 @@ extension BusServer {
 
   private mutating func handle(_ message: GuestMessage, effects: inout [BusServerEffect]) {
     if case .unload = message { return unload(effects: &effects) }
-    guard let connection else { return refuse(.notConnected, message.type, effects: &effects) }
+    guard let connection else {
+      // Linux releases every channel once more when its bus module is removed, after it has unloaded.
+      if case .channelReleased = message { return }
+      return refuse(.notConnected, message.type, effects: &effects)
+    }
     switch message {
     case .initiateContact, .unload: break  // Handled above: these two are welcome in every state.
     case .requestOffers: requestOffers(effects: &effects)
