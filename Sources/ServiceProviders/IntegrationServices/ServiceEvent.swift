@@ -10,8 +10,7 @@ public enum ServiceEvent: Hashable, Sendable {
   case fault(ServiceFault)
   /// A reply came after its deadline.
   case lateReply
-  /// A time message went out; `set`: the guest was told to set its clock.
-  case timeSent(set: Bool)
+  case timeSent(TimeMessageKind)
   /// The guest agreed to shut down but is still there after the deadline.
   case shutdownOverdue
   case copyProgress(ServiceRequestID, copied: UInt64, of: UInt64)
@@ -27,4 +26,14 @@ public enum SnapshotEvent: Hashable, Sendable {
   case freezeTimedOut
   /// A thaw failed or went unanswered: the file systems may still be frozen. The host tries again.
   case thawFailed(ServiceError)
+}
+
+/// Which kind of time message went out.
+public enum TimeMessageKind: String, Hashable, Sendable {
+  /// Feeds the guest's PTP clock only.
+  case sample
+  /// Sets the guest's clock, because `TimePolicy.setInterval` has passed.
+  case routineSet
+  /// Sets the guest's clock, because it must be wrong: start, resume, a jump, or on request.
+  case requiredSet
 }

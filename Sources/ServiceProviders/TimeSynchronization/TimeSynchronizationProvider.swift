@@ -67,8 +67,7 @@ public struct TimeSynchronizationProvider: IntegrationServiceProvider {
     guard channel.pausedSince == nil else { return }
     _ = channel.tick(clock)
     noticeJump(clock)
-    if let nextSet, nextSet <= clock.monotonic { mustSet = true }
-    if mustSet || (nextSample.map { $0 <= clock.monotonic } ?? false) { send(clock) }
+    if mustSet || isDue(nextSet, clock) || isDue(nextSample, clock) { send(clock) }
   }
 
   public mutating func partitionPaused(_ clock: ServiceClock) {
@@ -102,8 +101,8 @@ public struct TimeSynchronizationProvider: IntegrationServiceProvider {
 
   private mutating func send(_ clock: ServiceClock) {
     guard channel.canSend, channel.pausedSince == nil, case .ready(_, let version) = channel.state else { return }
-    let set = mustSet
-    let flags: TimeFlags = set ? .synchronize : .sample
+    let kind: TimeMessageKind = mustSet ? .requiredSet : isDue(nextSet, clock) ? .routineSet : .sample
+    let flags: TimeFlags = kind == .sample ? .sample : .synchronize
     if version >= ServiceVersion(4, 0) {
       let message = ReferenceTimeMessage(hostTime: clock.hostTime, referenceTime: clock.referenceTime, flags: flags)
       channel.send(bodySize: ReferenceTimeMessage.bodySize, within: ServiceLimits.reply, clock) {
@@ -117,7 +116,9 @@ public struct TimeSynchronizationProvider: IntegrationServiceProvider {
     }
     mustSet = false
     nextSample = clock.monotonic &+ policy.sampleInterval
-    if set || nextSet == nil { nextSet = policy.setInterval.map { clock.monotonic &+ $0 } }
-    channel.report(.timeSent(set: set))
+    if kind != .sample || nextSet == nil { nextSet = policy.setInterval.map { clock.monotonic &+ $0 } }
+    channel.report(.timeSent(kind))
   }
+
+  private func isDue(_ time: UInt64?, _ clock: ServiceClock) -> Bool { time.map { $0 <= clock.monotonic } ?? false }
 }

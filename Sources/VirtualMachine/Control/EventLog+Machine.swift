@@ -36,9 +36,9 @@ extension EventLog {
         details: base.merging(["reason": fault.rawValue]) { $1 })
     case .lateReply:
       record(.service, "\(name.title): an answer came after its deadline", details: base)
-    // Samples go out every few seconds; only what changes the guest's clock is worth a line.
-    case .timeSent(let set):
-      if set { record(.time, "the guest was told to set its clock") }
+    // Samples and routine settings go out every few seconds: no news.
+    case .timeSent(let kind):
+      if kind == .requiredSet { record(.time, "the guest was told to set its clock") }
     case .shutdownOverdue:
       record(.service, "the guest agreed to shut down and has not done it", details: base)
     case .copyProgress: break
