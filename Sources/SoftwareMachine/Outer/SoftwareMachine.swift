@@ -94,11 +94,12 @@ public struct SoftwareMachine: Sendable {
 
     let machine = try RunningMachine(qemu: qemu, memoryMebibytes: memory, state: state, files: files)
     var pump = LinkPump(role: .outer, port: machine.port.number)
-    attachStandardStreams(&pump)
     pump.link.sendStart(
       StartRecord(
         ordersLength: UInt32(configuration.orders.count), wallClock: Clock.wall(), seed: Self.seed(), files: sizes),
       orders: configuration.orders)
+    // After the start: the inner end takes nothing of a stream before it, not even the end of an input that is none.
+    attachStandardStreams(&pump)
     var loop = OuterLoop(
       pump: pump, machine: machine, listener: listener, interrupts: interrupts)
     return try loop.run().get()
