@@ -390,6 +390,32 @@ import VMBus
     #expect(run().completions == [isASCII ? .ok(2, .copied(10)) : .failed(2, .nameNotSupported)])
   }
 
+  @Test mutating func successBeforeTheLastFragmentIsNoReply() throws {
+    file = Self.content(20_000)
+    ready()
+    provider.copy(request(), id: 1, clock.now)
+    var effects = provider.effects()
+    var fragments = 0
+    var completions: [Completion] = []
+    while !effects.all.isEmpty {
+      completions += effects.completions
+      for packet in effects.sent {
+        if packet.read(UInt32.self, at: 28) == 1 { fragments += 1 }
+        let answered = guest.answer(packet)
+        let answer = try #require(answered)
+        // Every answer three times: the copies answer nothing, and move nothing on.
+        for _ in 0..<3 { provider.receive(answer, clock) }
+      }
+      for read in effects.reads { provider.supply(file, offset: read.offset, id: 1, clock.now) }
+      effects = provider.effects()
+    }
+    #expect(fragments == 4)
+    #expect(completions == [.ok(1, .copied(20_000))])
+    #expect(guest.files["/tmp/a"] == file)
+    let faults = provider.counters.faults
+    #expect((faults[.unexpectedReply] ?? 0) + (faults[.wrongTransaction] ?? 0) == 12)
+  }
+
   @Test mutating func suppliesThatNobodyAskedFor() {
     file = Self.content(10)
     ready()
