@@ -126,7 +126,7 @@ public final class Partition: Sendable {
         state.threads.append(
           try DedicatedThread(name: "vp\(processor.index)") {
             do throws(PartitionError) {
-              var loop = try ProcessorLoop(processor, core)
+              let loop = try ProcessorLoop(processor, core)
               loop.serve()
             } catch {
               while core.control.obey(processor.index) { core.end(.failed("\(error)")) }

@@ -10,8 +10,6 @@ import VMBus
   private let machine: PartitionCore
   private let run: UnsafeMutablePointer<kvm_run>
   private let runBytes: Int
-  /// The one kernel error that a processor may show when another thread is faster.
-  private var complained = false
 
   init(_ processor: VirtualProcessor, _ machine: PartitionCore) throws(PartitionError) {
     self.processor = processor
@@ -27,7 +25,7 @@ import VMBus
   deinit { unsafe munmap(run, runBytes) }
 
   /// Returns when the partition stops.
-  mutating func serve() {
+  func serve() {
     unsafe clinux_kick_target(run)
     defer { clinux_kick_target(nil) }
     while machine.control.obey(processor.index) {
@@ -46,7 +44,7 @@ import VMBus
   }
 
   /// One trip; false when there may be an order.
-  private mutating func enterGuest() -> Bool {
+  private func enterGuest() -> Bool {
     let result = clinux_ioctl(processor.descriptor.raw, CLINUX_KVM_RUN, 0)
     if result < 0 {
       switch Int32(-result) {
