@@ -115,6 +115,7 @@ enum MachineRunner {
 
   private static func carryOut(_ inner: InnerOrders) async -> Int32 {
     let say: @Sendable (String) -> Void = { StandardError.line($0) }
+    let early = EarlyInterruption()
     do {
       let orders = try JSONDecoder().decode(Orders.self, from: Data(inner.configuration))
       guard let kernel = inner.files.first else { return ExitStatus.hostFailure.rawValue }
@@ -127,7 +128,7 @@ enum MachineRunner {
       let accelerator = AcceleratorInUse(name: "software", reason: orders.reason, processID: orders.processID)
       let status = try await runHere(
         configuration, accelerator, files: files, socket: InnerMachine.controlSocket,
-        streams: ConsoleStreams(input: 0, output: 1), say: say)
+        streams: ConsoleStreams(input: 0, output: 1), steered: { early.handOver() }, say: say)
       return status.rawValue
     } catch let error as ControlError {
       StandardError.report(error)
