@@ -153,7 +153,9 @@ struct InnerKernel {
     throw .preparation("the software machine's kernel lacks the module file \(path)")
   }
 
+  /// What a helper program said, in one line: a full disk where it says so, else its last words.
   private static func lastLine(_ text: String) -> String {
-    text.split(separator: "\n").last.map(String.init) ?? "no message"
+    if text.contains("No space left") { return "no space left on the cache's disk" }
+    return text.split(separator: "\n").last.map(String.init) ?? "no message"
   }
 }
