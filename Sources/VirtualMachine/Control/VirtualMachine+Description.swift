@@ -74,6 +74,7 @@ extension VirtualMachine {
 
   private func statistics(_ services: [IntegrationService: ServiceSnapshot]) -> [String: UInt64] {
     var counters = bus.refusals
+    counters.merge(ProcessFigures.current()) { $1 }
     let partition = partition.statistics
     for (kind, count) in partition.userExits { counters["exits.\(kind)"] = count }
     for (kind, count) in partition.kernel { counters["kvm.\(kind)"] = count }

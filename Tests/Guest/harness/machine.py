@@ -205,30 +205,11 @@ class Machine:
         after = time.time()
         return guest - (before + after) / 2, (after - before) / 2
 
-    def processes(self):
-        """The process ids of `lis run` and its children."""
-        found = [self.process.pid]
-        for pid in found:
-            try:
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{task}/children") as file:
-                        found.extend(int(child) for child in file.read().split())
-            except OSError:
-                pass
-        return found
-
     def host_figures(self):
-        """Descriptors, threads and memory (KiB) of the processes behind the machine."""
-        descriptors = threads = memory = 0
-        for pid in self.processes():
-            try:
-                descriptors += len(os.listdir(f"/proc/{pid}/fd"))
-                threads += len(os.listdir(f"/proc/{pid}/task"))
-                with open(f"/proc/{pid}/status") as file:
-                    memory += int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
-            except (OSError, TypeError):
-                pass
-        return {"descriptors": descriptors, "threads": threads, "memory": memory}
+        """Descriptors, threads and private memory (KiB) of the process that serves the machine; on the software machine
+        that is the one inside."""
+        statistics = self.show()["statistics"]
+        return {name: statistics[f"host.{name}"] for name in ["descriptors", "threads", "data"]}
 
 
 class Background:
