@@ -18,7 +18,10 @@ struct EndToEndTests {
     let errors: String
   }
 
-  private func run(_ arguments: String..., signalAfter mark: String? = nil) throws -> Outcome {
+  /// Runs the probe; `action` is done once, when its output contains `mark`.
+  private func run(
+    _ arguments: String..., after mark: String? = nil, _ action: (pid_t) throws -> Void = { _ in }
+  ) throws -> Outcome {
     let null = try Descriptor.open("/dev/null", O_RDWR)
     let out = try Descriptor.pipe()
     let err = try Descriptor.pipe()
@@ -40,7 +43,7 @@ struct EndToEndTests {
       while case .bytes = Stream.read(err.first.number, into: &errors, limit: 65536) {}
       if let mark, !sent, String(decoding: output, as: UTF8.self).contains(mark) {
         sent = true
-        kill(child.identifier, SIGTERM)
+        try action(child.identifier)
       }
       if Clock.monotonic() > deadline { kill(child.identifier, SIGKILL) }
     }
@@ -95,9 +98,44 @@ struct EndToEndTests {
   }
 
   @Test func aSignalReachesTheInnerProgram() throws {
-    let outcome = try run("signal,exit:5", signalAfter: "waiting")
+    let outcome = try run("signal,exit:5", after: "waiting") { kill($0, SIGTERM) }
     #expect(outcome.end == .exited(5), "\(outcome.errors)")
     #expect(outcome.output.contains("signal \(SIGTERM)"))
+  }
+
+  @Test func clientsOfTheSocketReachTheInnerServer() throws {
+    var template = Array("/tmp/swift-lis-socket-XXXXXX".utf8CString)
+    _ = unsafe try #require(unsafe mkdtemp(&template))
+    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    defer { Folder.remove(folder) }
+    let path = folder + "/control.sock"
+    let outcome = try run("--socket", path, "serve,exit:3", after: "serving") { _ in
+      func connected() throws -> Descriptor {
+        let client = Descriptor(owning: socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+        let result = try unsafe SocketAddress.with(path) { unsafe connect(client.number, $0, $1) }
+        #expect(result == 0)
+        return client
+      }
+      let first = try connected()
+      let second = try connected()
+      let sent = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+      try Stream.writeAll(second.number, [9])
+      // More than the pipes between hold: writing and reading take turns.
+      var received: [UInt8] = []
+      for start in stride(from: 0, to: sent.count, by: 20_000) {
+        try Stream.writeAll(first.number, Array(sent[start..<start + 20_000]))
+        while received.count < start + 20_000 {
+          guard case .bytes = Stream.read(first.number, into: &received, limit: 65536) else { break }
+        }
+      }
+      #expect(received == sent)
+      var other: [UInt8] = []
+      _ = Stream.read(second.number, into: &other, limit: 16)
+      #expect(other == [9])
+      try Stream.writeAll(second.number, Array("quit".utf8))
+    }
+    #expect(outcome.end == .exited(3), "\(outcome.errors)")
+    #expect(unsafe access(path, F_OK) != 0, "the socket is removed at the end")
   }
 
   @Test func aFileThatIsNotThereIsNamedAtOnce() throws {
