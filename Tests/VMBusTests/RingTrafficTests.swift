@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Synchronization
 import Testing
 
 @testable import VMBus
@@ -152,8 +153,10 @@ import Testing
       while !stop.isSet {
         for _ in 0..<64 {
           let forged = dice.next() & 0xFFFF_007F_0047_FFFF
-          unsafe shared.data.storeBytes(of: sound, as: UInt64.self)
-          unsafe shared.data.storeBytes(of: forged, as: UInt64.self)
+          // Atomic, or an optimiser keeps only the last of all these stores.
+          let word = unsafe shared.data.assumingMemoryBound(to: Atomic<UInt64>.self)
+          unsafe word.pointee.store(sound, ordering: .relaxed)
+          unsafe word.pointee.store(forged, ordering: .relaxed)
         }
       }
     }

@@ -7,6 +7,9 @@ import Synchronization
 /// Reading has two phases. `next` copies packets out, moving a private cursor that the peer can neither see nor change;
 /// `commit` gives the space of all of them back at once. One thread at a time uses a reader.
 ///
+/// A peer can write as fast as this end reads, for ever: who serves several channels on one thread bounds a batch, commits,
+/// and comes back while `hasMore`. Without masking, `hasMore` after the commit is the look that loses no wake-up.
+///
 /// The loop that loses no wake-up: `maskInterrupts`; `next` until nil; `commit` (and signal); `unmaskInterrupts`; when
 /// that says true, again from the start.
 @safe
