@@ -20,6 +20,8 @@ HARMLESS = [
     r"(MDS|TAA|MMIO Stale Data|RETBleed|SRBDS|ITS|TSA|VMSCAPE|Spectre|Transient Scheduler).*(CPU|[Vv]ulnerable|buffer|SMT).*",
     r"See https://www\.kernel\.org/doc/html/.*",
     r"#\d+ *#?.*",
+    # 6.12 on any AMD processor whose firmware has no performance control, as in virtual machines.
+    r"amd_pstate: the _CPC object is not present in SBIOS or ACPI disabled",
     # Said whenever an initramfs has no init system.
     r"process '/bin/busybox' started with executable stack",
 ]
