@@ -103,7 +103,7 @@ let package = Package(
         "lis", "VirtualMachine", "ControlAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI"],
+      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI", "Partition", "VMBus"],
       swiftSettings: settings),
   ]
 )

@@ -60,17 +60,35 @@ final class ChannelRings {
     return unsafe table
   }
 
-  /// Hands every packet that is there to `body`. The result says whether the guest waits for the space that this freed.
-  func drain(_ body: (Packet, RawSpan) -> Void) throws(RingError) -> Bool {
+  /// What a look into the guest's ring brought.
+  struct Drained: Equatable {
+    /// The guest waits for the space that was freed: signal it.
     var signal = false
+    /// The bound was reached: more may be there, and no signal will come for it.
+    var more = false
+  }
+
+  /// Packets that one turn takes. A guest that floods its ring must not keep the thread from the other services.
+  static let batchLimit = 64
+
+  /// Hands the packets that are there to `body`, at most `batchLimit` of them.
+  func drain(_ body: (Packet, RawSpan) -> Void) throws(RingError) -> Drained {
+    var drained = Drained()
+    var count = 0
     repeat {
       while let packet = try unsafe reader.next(into: buffer) {
         body(packet, unsafe RawSpan(_unsafeBytes: buffer).extracting(first: packet.byteCount))
+        count += 1
+        if count == Self.batchLimit {
+          drained.signal = reader.commit() || drained.signal
+          drained.more = reader.hasMore
+          return drained
+        }
       }
-      signal = reader.commit() || signal
+      drained.signal = reader.commit() || drained.signal
       // A packet that came between the last look and the commit came without a signal.
     } while reader.unmaskInterrupts()
-    return signal
+    return drained
   }
 
   /// Writes and publishes one in-band packet without completion. The result says whether to signal the guest.

@@ -80,7 +80,7 @@ public final class VirtualMachine: Sendable {
     try await onLifeQueue { [self] () throws(ControlError) in
       do throws(PartitionError) {
         try services.start()
-        let hostItems = ServiceCatalogue.hostItems(configuration, hostName: Self.hostName())
+        let hostItems = ServiceCatalogue.identity(configuration, hostName: Self.hostName()).items
         services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
         for service in services.toOffer { offer(service) }
         life.update {

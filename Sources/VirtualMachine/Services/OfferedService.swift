@@ -32,9 +32,9 @@ struct OfferedService {
     self.enabled = enabled
   }
 
-  /// Lets the provider see everything the guest has sent. True: signal the guest.
-  mutating func receive(_ clock: ServiceClock) -> Bool {
-    guard let rings else { return false }
+  /// Lets the provider see what the guest has sent.
+  mutating func receive(_ clock: ServiceClock) -> ChannelRings.Drained {
+    guard let rings else { return ChannelRings.Drained() }
     do throws(RingError) {
       return try rings.drain { packet, bytes in
         // Linux answers with in-band packets only, and none of ours asks for a completion.
@@ -43,7 +43,7 @@ struct OfferedService {
       }
     } catch {
       giveUp(error, clock)
-      return false
+      return ChannelRings.Drained()
     }
   }
 

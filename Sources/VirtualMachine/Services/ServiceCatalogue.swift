@@ -3,6 +3,7 @@
 import ControlAPI
 import DeviceProtocols
 import ServiceProviders
+import VMBus
 
 /// The services that a machine has.
 enum ServiceCatalogue {
@@ -13,17 +14,22 @@ enum ServiceCatalogue {
     ]
   }
 
-  /// What the host tells the guest about itself in pool 3, under the names that Hyper-V uses.
-  static func hostItems(_ configuration: VirtualMachineConfiguration, hostName: String) -> [ServiceProviders
-    .KeyValueItem]
-  {
-    [
-      ("HostName", hostName),
-      ("PhysicalHostName", hostName),
-      ("PhysicalHostNameFullyQualified", hostName),
-      ("VirtualMachineName", configuration.name),
-      ("HostingSystemEditionId", "swift-lis"),
-    ].map { ServiceProviders.KeyValueItem(key: $0.0, value: .string($0.1)) }
+  /// What the host tells the guest about itself in pool 3.
+  static func identity(_ configuration: VirtualMachineConfiguration, hostName: String) -> HostIdentity {
+    HostIdentity(
+      hostName: hostName, qualifiedHostName: hostName, machineName: configuration.name,
+      machineID: machineID(configuration.name))
+  }
+
+  /// A machine has no identity but its name: the same name gives the same id at every start (FNV-1a over the name, twice
+  /// with different beginnings, marked as a GUID of version 8, "vendor's own").
+  static func machineID(_ name: String) -> GUID {
+    func hash(_ start: UInt64) -> UInt64 {
+      name.utf8.reduce(start) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+    }
+    let low = hash(0xcbf2_9ce4_8422_2325) & 0x0fff_ffff_ffff_ffff | 0x8000_0000_0000_0000
+    let high = hash(0x8422_2325_cbf2_9ce4) & ~0xc0 | 0x80
+    return GUID(low: low, high: high)
   }
 }
 

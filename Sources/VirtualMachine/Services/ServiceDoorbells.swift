@@ -32,13 +32,18 @@ struct ServiceDoorbells: ~Copyable, Sendable {
   func descriptor(of service: IntegrationService) -> Int32 { descriptors[Int(service.rawValue)] }
 
   /// Ends the thread's sleep.
-  func wake() {
+  func wake() { increment(descriptors[Self.services.count]) }
+
+  /// As the guest rings: there is more in this service's ring.
+  func ring(_ service: IntegrationService) { increment(descriptor(of: service)) }
+
+  private func increment(_ descriptor: Int32) {
     var one: UInt64 = 1
-    _ = unsafe write(descriptors[Self.services.count], &one, 8)
+    _ = unsafe write(descriptor, &one, 8)
   }
 
-  /// Sleeps until something rings or `deadline` (monotonic nanoseconds; nil: none). Returns who rang.
-  func wait(until deadline: UInt64?) -> Set<IntegrationService> {
+  /// Sleeps until something rings or `deadline` (monotonic nanoseconds; nil: none).
+  func wait(until deadline: UInt64?) {
     var timeout: Int32 = -1
     if let deadline {
       let now = MachineClock.monotonic()
@@ -46,13 +51,10 @@ struct ServiceDoorbells: ~Copyable, Sendable {
       timeout = deadline <= now ? 0 : Int32(clamping: (deadline - now + 999_999) / 1_000_000)
     }
     var polled = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-    guard unsafe poll(&polled, nfds_t(polled.count), timeout) > 0 else { return [] }
-    var rung: Set<IntegrationService> = []
-    for (index, entry) in polled.enumerated() where entry.revents != 0 {
+    guard unsafe poll(&polled, nfds_t(polled.count), timeout) > 0 else { return }
+    for entry in polled where entry.revents != 0 {
       var count: UInt64 = 0
       _ = unsafe read(entry.fd, &count, 8)
-      if index < Self.services.count { rung.insert(Self.services[index]) }
     }
-    return rung
   }
 }

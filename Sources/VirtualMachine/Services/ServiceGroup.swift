@@ -107,7 +107,7 @@ final class ServiceGroup: ChannelOwner {
   func signalled(_ channel: ChannelID) {
     mutate { state, outcome in
       guard let service = Self.service(with: channel, in: state) else { return }
-      turn(service, &state, &outcome, tick: false)
+      turn(service, &state, &outcome)
     }
   }
 
@@ -256,11 +256,9 @@ final class ServiceGroup: ChannelOwner {
         (state.stopping, state.services.values.compactMap { $0.provider.deadline }.min())
       }
       if stopping { return }
-      let rung = doorbells.wait(until: deadline)
+      doorbells.wait(until: deadline)
       mutate { state, outcome in
-        for service in Array(state.services.keys) {
-          turn(service, &state, &outcome, tick: !rung.contains(service))
-        }
+        for service in Array(state.services.keys) { turn(service, &state, &outcome) }
       }
     }
   }
@@ -280,10 +278,12 @@ final class ServiceGroup: ChannelOwner {
   }
 
   /// One service's turn: what the guest sent, what is due.
-  private func turn(_ service: IntegrationService, _ state: inout State, _ outcome: inout Outcome, tick: Bool) {
+  private func turn(_ service: IntegrationService, _ state: inout State, _ outcome: inout Outcome) {
     guard var offered = state.services[service] else { return }
     let now = clock
-    if offered.receive(now) { signal(offered, &outcome) }
+    let drained = offered.receive(now)
+    if drained.signal { signal(offered, &outcome) }
+    if drained.more { doorbells.ring(service) }
     if let deadline = offered.provider.deadline, deadline <= now.monotonic { offered.provider.tick(now) }
     settle(service, &offered, &state, &outcome)
     state.services[service] = offered

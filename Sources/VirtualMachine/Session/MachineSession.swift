@@ -13,7 +13,8 @@ public enum MachineSession {
   /// Throws when the machine could not be made or started; otherwise how it ended, with a word on why if there is one.
   public static func run(
     _ configuration: VirtualMachineConfiguration, accelerator: AcceleratorInUse, files: BootFiles? = nil,
-    socket: String?, streams: ConsoleStreams, steered: @Sendable () -> Void = {}, say: @escaping @Sendable (String) -> Void
+    socket: String?, streams: ConsoleStreams, steered: @Sendable () -> Void = {},
+    say: @escaping @Sendable (String) -> Void
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
     // A client that goes away in the middle of an answer is no reason to die.
     signal(SIGPIPE, SIG_IGN)
