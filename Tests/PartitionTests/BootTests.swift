@@ -193,7 +193,7 @@ import VMBus
   @Test func nothingOverlapsBelowOneMegabyte() {
     let areas: [(UInt64, UInt64)] = [
       (GuestLayout.descriptorTable, 32), (GuestLayout.bootParameters, 4096), (GuestLayout.pageTables, 6 * 4096),
-      (GuestLayout.setupData, 80), (GuestLayout.commandLine, UInt64(GuestLayout.commandLineRoom)),
+      (GuestLayout.commandLine, UInt64(GuestLayout.commandLineRoom)), (GuestLayout.setupData, 80),
       (GuestLayout.conventionalEnd, 0),
     ]
     for (one, next) in zip(areas, areas.dropFirst()) { #expect(one.0 + one.1 <= next.0) }

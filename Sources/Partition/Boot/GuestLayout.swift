@@ -7,7 +7,9 @@ enum GuestLayout {
   static let bootParameters: UInt64 = 0x7000
   /// PML4, PDPT and four page directories: the first 4 GiB one to one.
   static let pageTables: UInt64 = 0x9000
-  static let setupData: UInt64 = 0x1_0000
+  /// At the end of conventional memory: Linux cuts its list of RAM at this node, and kexec-tools gives a crash kernel
+  /// only the first piece below 640 KiB, in which that kernel's real-mode trampoline has to fit.
+  static let setupData: UInt64 = 0x9_F000
   static let commandLine: UInt64 = 0x2_0000
   static let commandLineRoom = 0x1_0000
   /// End of conventional memory.
