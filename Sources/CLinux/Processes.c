@@ -104,7 +104,9 @@ static void report_signal(int number) {
 }
 
 void clinux_catch_signals(int descriptor) {
+  int installed = signal_descriptor >= 0;
   signal_descriptor = descriptor;
+  if (installed) return;
   for (int i = 0; i < 4; i++) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -114,7 +116,8 @@ void clinux_catch_signals(int descriptor) {
   }
 }
 
-void clinux_restore_signals(void) {
+void clinux_restore_signals(int descriptor) {
+  if (signal_descriptor != descriptor) return;
   for (int i = 0; i < 4; i++) sigaction(caught[i], &before[i], NULL);
   signal_descriptor = -1;
 }

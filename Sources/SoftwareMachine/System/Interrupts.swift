@@ -21,7 +21,7 @@ final class Interrupts: Sendable {
   }
 
   deinit {
-    clinux_restore_signals()
+    clinux_restore_signals(writeEnd)
     close(descriptor)
     close(writeEnd)
   }

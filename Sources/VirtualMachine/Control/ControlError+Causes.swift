@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ControlAPI
+public import ControlAPI
 import DeviceProtocols
 import Glibc
-import Partition
+public import Partition
 import ServiceProviders
 
 extension ControlError {
   /// A partition's error as the control API and the command line report it: what, which input, what to do.
-  init(_ error: PartitionError) {
+  public init(_ error: PartitionError) {
     switch error {
     case .processorCountOutOfRange(let count):
       self.init(

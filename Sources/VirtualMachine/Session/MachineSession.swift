@@ -5,7 +5,8 @@ import Glibc
 import Partition
 
 /// One machine in the foreground of this process, from its making to its end: the machine, its control server, its
-/// console, and what signals mean. The same on KVM and inside the software machine.
+/// console, and what signals mean. The same on KVM and inside the software machine. A client that goes away in the middle
+/// of an answer raises SIGPIPE, which the watch for signals ignores.
 public enum MachineSession {
   /// `socket`: where the control API listens; its folder is claimed already. `steered` is called when the machine
   /// listens for signals. `say`: lines for standard error.
@@ -16,13 +17,12 @@ public enum MachineSession {
     socket: String?, streams: ConsoleStreams, steered: @Sendable () -> Void = {},
     say: @escaping @Sendable (String) -> Void
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
-    // A client that goes away in the middle of an answer is no reason to die.
-    signal(SIGPIPE, SIG_IGN)
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
     let output = (file ?? streams.output).map { DescriptorSink($0) }
     let machine = try VirtualMachine(configuration, accelerator: accelerator, files: files, output: output)
-    let steering = SignalSteering(machine, say: say)
+    let steering: SignalSteering
+    do throws(PartitionError) { steering = try SignalSteering(machine, say: say) } catch { throw ControlError(error) }
     defer { steering.end() }
     steered()
     let server = try await startServer(machine, socket)

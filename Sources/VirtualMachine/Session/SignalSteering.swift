@@ -1,35 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ControlAPI
-import Dispatch
-import Glibc
+import Partition
 import Synchronization
 
 /// What Ctrl-C and `kill` mean for a machine in the foreground: the first asks the guest to shut down, the second
 /// switches the machine off. A guest that cannot be asked is switched off at once.
 final class SignalSteering: Sendable {
-  static let signals = [SIGINT, SIGTERM, SIGHUP]
   /// How long the guest has after the first signal.
   static let patience = Duration.seconds(60)
 
   private let machine: VirtualMachine
   private let say: @Sendable (String) -> Void
   private let count = Atomic(0)
-  private let sources = Mutex<[any DispatchSourceSignal]>([])
+  private let watch = Mutex<SignalWatch?>(nil)
 
-  init(_ machine: VirtualMachine, say: @escaping @Sendable (String) -> Void) {
+  init(_ machine: VirtualMachine, say: @escaping @Sendable (String) -> Void) throws(PartitionError) {
     self.machine = machine
     self.say = say
-    let queue = DispatchQueue(label: "swift-lis.signals")
-    sources.withLock { sources in
-      for number in Self.signals {
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-        source.setEventHandler { [weak self] in self?.requested() }
-        source.resume()
-        sources.append(source)
-      }
-    }
+    let watch = try SignalWatch { [weak self] _ in self?.requested() }
+    self.watch.withLock { $0 = watch }
   }
 
   func requested() {
@@ -51,7 +41,5 @@ final class SignalSteering: Sendable {
     }
   }
 
-  func end() {
-    sources.withLock { for source in $0 { source.cancel() } }
-  }
+  func end() { watch.withLock { $0.take() }?.end() }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ControlAPI
-import Dispatch
 import Glibc
+import Partition
 import Synchronization
+import VirtualMachine
 
 /// Ctrl-C and `kill` between the moment there is something to clean up and the moment the machine listens for signals
 /// itself: what was made is removed, and the process ends. Before that the system's default is right.
@@ -15,19 +16,11 @@ final class EarlyInterruption: Sendable {
   }
 
   private let state = Mutex(State())
-  private let sources = Mutex<[any DispatchSourceSignal]>([])
+  private let watch = Mutex<SignalWatch?>(nil)
 
-  init() {
-    let queue = DispatchQueue(label: "swift-lis.early")
-    sources.withLock { sources in
-      for number in Interruption.signals {
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-        source.setEventHandler { [weak self] in self?.interrupted() }
-        source.resume()
-        sources.append(source)
-      }
-    }
+  init() throws(PartitionError) {
+    let watch = try SignalWatch { [weak self] _ in self?.interrupted() }
+    self.watch.withLock { $0 = watch }
   }
 
   /// Makes something that must be undone. A signal in the middle of it waits for its end.
@@ -44,10 +37,7 @@ final class EarlyInterruption: Sendable {
   /// Somebody else listens from now on.
   func handOver() {
     state.withLock { $0.isActive = false }
-    sources.withLock { sources in
-      for source in sources { source.cancel() }
-      sources = []
-    }
+    watch.withLock { $0.take() }?.end()
   }
 
   deinit { handOver() }

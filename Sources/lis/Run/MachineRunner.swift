@@ -31,7 +31,8 @@ enum MachineRunner {
     }
     say(choice.line)
     let name = try MachineName.parse(configuration.name)
-    let early = EarlyInterruption()
+    let early: EarlyInterruption
+    do throws(PartitionError) { early = try EarlyInterruption() } catch { throw ControlError(error) }
     let claim = try early.making { () throws(ControlError) in
       try RuntimeClaim(name)
     } undo: {
@@ -115,8 +116,8 @@ enum MachineRunner {
 
   private static func carryOut(_ inner: InnerOrders) async -> Int32 {
     let say: @Sendable (String) -> Void = { StandardError.line($0) }
-    let early = EarlyInterruption()
     do {
+      let early = try EarlyInterruption()
       let orders = try JSONDecoder().decode(Orders.self, from: Data(inner.configuration))
       guard let kernel = inner.files.first else { return ExitStatus.hostFailure.rawValue }
       let configuration = orders.configuration
@@ -133,6 +134,9 @@ enum MachineRunner {
     } catch let error as ControlError {
       StandardError.report(error)
       return error.code.exitCode.rawValue
+    } catch let error as PartitionError {
+      StandardError.report(ControlError(error))
+      return ExitStatus.hostFailure.rawValue
     } catch {
       say("the orders cannot be read: \(error)")
       return ExitStatus.hostFailure.rawValue
