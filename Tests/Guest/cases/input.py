@@ -20,10 +20,12 @@ def lis(suite, *arguments, timeout=60):
     return done.returncode, done.stderr.decode(errors="replace")
 
 
-def runtime_files():
+def runtime_files(name):
+    """What there is of one machine; others may run beside the tests."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     folder = pathlib.Path(base) / "swift-lis" if base else pathlib.Path(f"/tmp/swift-lis-{os.getuid()}")
-    return sorted(str(path) for path in folder.rglob("*")) if folder.exists() else []
+    machine = folder / name
+    return sorted(str(path) for path in [machine, *machine.rglob("*")]) if machine.exists() else []
 
 
 def aarch64_elf():
@@ -36,7 +38,7 @@ def wrong_input(suite):
     work.mkdir()
     kernel = str(image.kernel("6.1-cloud"))
     initramfs = str(image.initramfs("6.1-cloud"))
-    before = runtime_files()
+    before = runtime_files("wrong")
 
     def refused(what, codes, names, *arguments):
         with suite.check(what):
@@ -84,12 +86,12 @@ def wrong_input(suite):
         expect_equal(code, 20, "exit code")
         expect("nobody" in errors, errors)
     with suite.check("nothing is left in the runtime folder"):
-        expect_equal(runtime_files(), before, "files")
+        expect_equal(runtime_files("wrong"), before, "files")
 
 
 @case("Ctrl-C at any moment", depth="normal", guest="6.1-cloud")
 def interrupted(suite, guest):
-    before = runtime_files()
+    before = runtime_files("interrupted")
     temporary = set(os.listdir("/tmp"))
     for delay in [0.02, 0.1, 0.3, 0.8, 2.0, 4.0]:
         with suite.check(f"after {delay} s"):
@@ -116,7 +118,7 @@ def interrupted(suite, guest):
                 expect(False, "a process is left")
             except ProcessLookupError:
                 pass
-            expect_equal(runtime_files(), before, "files")
+            expect_equal(runtime_files("interrupted"), before, "files")
     with suite.check("no temporary files are left"):
         left = {name for name in set(os.listdir("/tmp")) - temporary if "lis" in name and "lis-guest" not in name}
         expect(not left, f"left: {left}")
