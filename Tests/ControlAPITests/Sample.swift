@@ -22,7 +22,7 @@ enum Sample {
           id: 2, name: "Shutdown", classID: "0e0b6031-5213-4934-818b-38d90ced39db",
           instanceID: "b6650ff7-33bc-4840-8048-e0676786f393", state: .offered),
       ]),
-    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time), clockDifferenceSeconds: -0.0031,
+    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time),
     services: [
       ServiceStatus(name: .heartbeat, enabled: true, state: .ready, frameworkVersion: "3.0", version: "3.0"),
       ServiceStatus(name: .kvp, enabled: true, state: .noDaemon, detail: "no answer for 30 s"),

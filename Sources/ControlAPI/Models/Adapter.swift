@@ -2,7 +2,7 @@
 
 /// The addresses of one network adapter of the guest, read and set through the data exchange service.
 public struct AdapterAddresses: Codable, Hashable, Sendable {
-  /// What names the adapter to the guest: its instance GUID.
+  /// What names the adapter to the guest: when read its MAC address, when set its instance GUID (hv_kvp_daemon, Linux 6.1).
   public var adapter: String
   /// The guest gets its addresses by DHCP.
   public var dhcp: Bool

@@ -20,8 +20,6 @@ public struct MachineDescription: Codable, Hashable, Sendable {
   public var resets: Int
   public var bus: BusDescription
   public var heartbeat: HeartbeatStatus
-  /// Guest clock minus host clock in seconds, where the guest's services let the host know it.
-  public var clockDifferenceSeconds: Double?
   public var services: [ServiceStatus]
   /// The last crash the guest reported since the machine started.
   public var crash: CrashReport?
@@ -31,7 +29,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
   public init(
     name: String, state: MachineState, processID: Int32, accelerator: String, acceleratorReason: String,
     processors: Int, memoryBytes: UInt64, startedAt: Timestamp, uptimeSeconds: Double, resets: Int = 0,
-    bus: BusDescription, heartbeat: HeartbeatStatus, clockDifferenceSeconds: Double? = nil,
+    bus: BusDescription, heartbeat: HeartbeatStatus,
     services: [ServiceStatus], crash: CrashReport? = nil, statistics: [String: UInt64] = [:]
   ) {
     self.name = name
@@ -46,7 +44,6 @@ public struct MachineDescription: Codable, Hashable, Sendable {
     self.resets = resets
     self.bus = bus
     self.heartbeat = heartbeat
-    self.clockDifferenceSeconds = clockDifferenceSeconds
     self.services = services
     self.crash = crash
     self.statistics = statistics

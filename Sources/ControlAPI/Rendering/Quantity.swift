@@ -28,13 +28,4 @@ public enum Quantity {
     if minutes > 0 { return "\(minutes) min \(total % 60) s" }
     return "\(total) s"
   }
-
-  /// A difference of two clocks: `+0.003 s`, `-3600.000 s`.
-  public static func difference(_ seconds: Double) -> String {
-    guard seconds.isFinite, abs(seconds) < 1e12 else { return "?" }
-    let milliseconds = Int64((abs(seconds) * 1000).rounded())
-    let fraction = String(milliseconds % 1000)
-    let padded = String(repeating: "0", count: 3 - fraction.count) + fraction
-    return "\(seconds < 0 && milliseconds > 0 ? "-" : "+")\(milliseconds / 1000).\(padded) s"
-  }
 }

@@ -62,9 +62,6 @@ extension Rendering {
     ]
     if machine.resets > 0 { pairs.append(("resets", "\(machine.resets)")) }
     pairs.append(("heartbeat", heartbeat(machine.heartbeat)))
-    if let difference = machine.clockDifferenceSeconds {
-      pairs.append(("clock", "guest minus host \(Quantity.difference(difference))"))
-    }
     let open = machine.bus.channels.count { $0.state == .open }
     let version = machine.bus.version.map { "version \($0)" } ?? "not connected"
     pairs.append(("VMBus", "\(version), \(open) of \(machine.bus.channels.count) channels open"))

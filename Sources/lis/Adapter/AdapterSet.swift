@@ -10,7 +10,7 @@ struct AdapterSet: ControlCommand {
 
   @OptionGroup var machine: MachineArgument
 
-  @Argument(help: "The adapter's instance GUID.")
+  @Argument(help: "The adapter's instance GUID: Linux finds it by that when it is told.")
   var adapter: String
 
   @Flag(help: "Get the addresses by DHCP.")

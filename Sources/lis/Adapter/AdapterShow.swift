@@ -8,7 +8,7 @@ struct AdapterShow: ControlCommand {
 
   @OptionGroup var machine: MachineArgument
 
-  @Argument(help: "The adapter's instance GUID.")
+  @Argument(help: "The adapter's MAC address: Linux finds it by that when it is asked.")
   var adapter: String
 
   @OptionGroup var format: FormatOption
