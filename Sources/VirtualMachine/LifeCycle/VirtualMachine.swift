@@ -78,6 +78,8 @@ public final class VirtualMachine: Sendable {
   /// Lets the guest run.
   public func start() async throws(ControlError) {
     try await onLifeQueue { [self] () throws(ControlError) in
+      // Switched off before it could start: `waitForEnd` says how.
+      if life.value.isOver { return }
       do throws(PartitionError) {
         try services.start()
         let hostItems = ServiceCatalogue.identity(configuration, hostName: Self.hostName()).items
