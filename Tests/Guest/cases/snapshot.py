@@ -6,8 +6,10 @@ import time
 from harness.machine import Machine
 from harness.suite import case, expect
 
-# Counts up in a file on the ext4 file system, ten times a second: stands still while that is frozen.
-WRITER = "i=0; while :; do i=$((i + 1)); echo $i >/mnt/count; echo $i >/run/count; usleep 100000; done"
+# Counts up in a file on the ext4 file system, ten times a second: stands still while that is frozen. The count that is
+# read changes by a rename, so that it is never seen empty.
+WRITER = ("i=0; while :; do i=$((i + 1)); echo $i >/mnt/count; "
+          "echo $i >/run/count.new; mv /run/count.new /run/count; usleep 100000; done")
 
 
 def written(vm):
@@ -34,7 +36,7 @@ def stands(vm, seconds=2):
 def snapshots(suite, guest):
     with Machine(suite, guest) as vm:
         vm.services_ready(["snapshot"])
-        vm.sh("mount-ext4")
+        vm.sh("mount-ext4; echo 0 >/run/count")
         vm.sh(f"setsid sh -c '{WRITER}' >/dev/null 2>&1 </dev/null &")
         expect(moves(vm), "the write loop doesn't run")
         with suite.check("freeze stalls a write loop on ext4, thaw lets it go on"):
