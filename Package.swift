@@ -45,10 +45,13 @@ let package = Package(
       name: "ServiceProviders", dependencies: ["VMBus", "DeviceProtocols"],
       swiftSettings: settings),
     .target(name: "CLinux"),
-    .target(name: "Partition", dependencies: ["VMBus", "CLinux"], swiftSettings: settings),
+    // Owners of Linux descriptors, and errno's words: what every part that makes system calls would write again.
+    .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: settings),
+    .target(name: "Partition", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
     .target(
       name: "ControlAPI",
       dependencies: [
+        "HostSystem",
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -56,15 +59,15 @@ let package = Package(
     .target(
       name: "VirtualMachine",
       dependencies: [
-        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "Partition", "CLinux",
+        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "Partition", "HostSystem", "CLinux",
         "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(
-      name: "SoftwareMachine", dependencies: ["CLinux"], swiftSettings: settings),
+      name: "SoftwareMachine", dependencies: ["HostSystem", "CLinux"], swiftSettings: settings),
     .executableTarget(
       name: "lis",
       dependencies: [
-        "VirtualMachine", "Partition", "SoftwareMachine", "ControlAPI", "CLinux",
+        "VirtualMachine", "Partition", "SoftwareMachine", "ControlAPI", "HostSystem", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -82,10 +85,10 @@ let package = Package(
       name: "ServiceTests",
       dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients"],
       swiftSettings: settings),
-    .testTarget(name: "PartitionTests", dependencies: ["Partition"], swiftSettings: settings),
+    .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
-      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "CLinux"], path: "Tests/SoftwareMachineProbe",
+      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"], path: "Tests/SoftwareMachineProbe",
       swiftSettings: settings),
     .testTarget(
       name: "ControlAPITests",
@@ -95,7 +98,7 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe"],
+      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "HostSystem"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandTests",

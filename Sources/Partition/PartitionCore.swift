@@ -72,12 +72,3 @@ extension CrashReport {
     text = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
   }
 }
-
-/// errno in words.
-enum SystemError {
-  static func text(_ code: Int32) -> String {
-    var buffer = [CChar](repeating: 0, count: 128)
-    unsafe clinux_error_text(code, &buffer, buffer.count)
-    return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-}

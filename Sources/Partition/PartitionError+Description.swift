@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSystem
+
 extension PartitionError: CustomStringConvertible {
   /// What was wrong, with which input, and what to do.
   public var description: String {
@@ -27,9 +29,9 @@ extension PartitionError: CustomStringConvertible {
     case .kvmWithoutHyperV(let missing):
       return "this host's KVM does not emulate Hyper-V (\(missing)): its kernel needs CONFIG_KVM_HYPERV; use another "
         + "accelerator"
-    case .doorbell(let connection, let code): return "signals of connection \(connection): \(SystemError.text(code))"
+    case .doorbell(let connection, let code): return "signals of connection \(connection): \(SystemError.message(code))"
     case .wrongState(let text): return text
-    case .system(let operation, let code): return "\(operation): \(SystemError.text(code))"
+    case .system(let operation, let code): return "\(operation): \(SystemError.message(code))"
     }
   }
 
@@ -45,7 +47,7 @@ extension BootFileProblem {
     case .noPermission: return "no permission to read it; change its mode or use another user"
     case .notAFile: return "it is neither a file nor a block device"
     case .empty: return "it is empty"
-    case .unreadable(let code): return "it cannot be read: \(SystemError.text(code))"
+    case .unreadable(let code): return "it cannot be read: \(SystemError.message(code))"
     case .truncated(let needed, let available):
       return "it is cut off: \(needed) bytes are needed, \(available) are there; fetch it again"
     case .notAKernel: return "it is not a Linux kernel; give a bzImage (vmlinuz) or an ELF vmlinux for x86-64"

@@ -2,13 +2,14 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import Synchronization
 
 /// The partition's two service threads: `synic` waits for ends of messages that somebody waits for, `serial` carries the
 /// console's output to its sink. Each sleeps in the kernel while there is nothing to do.
 final class ServiceThread: Sendable {
   private let poll: Descriptor
-  private let quit: Descriptor
+  private let quit: EventDescriptor
   private let core: PartitionCore
   private let stopping = Atomic<Bool>(false)
   private let threads = Mutex<[DedicatedThread]>([])
@@ -20,11 +21,11 @@ final class ServiceThread: Sendable {
     let raw = epoll_create1(Int32(EPOLL_CLOEXEC))
     guard raw >= 0 else { throw .system(operation: "making an epoll descriptor", errno: errno) }
     poll = Descriptor(owning: raw)
-    quit = try Descriptor.event()
-    try Self.add(poll.raw, quit.raw, events: UInt32(EPOLLIN.rawValue), mark: Self.quitMark)
+    quit = try EventDescriptor.forPartition()
+    try Self.add(poll.number, quit.number, events: UInt32(EPOLLIN.rawValue), mark: Self.quitMark)
     for processor in core.synic {
       // Registered silent; armed for one event when somebody waits.
-      try Self.add(poll.raw, processor.endOfMessage.raw, events: 0, mark: UInt64(processor.index))
+      try Self.add(poll.number, processor.endOfMessage.number, events: 0, mark: UInt64(processor.index))
     }
     let started = try DedicatedThread(name: "synic") { [self] in watch() }
     threads.withLock { $0.append(started) }
@@ -53,7 +54,7 @@ final class ServiceThread: Sendable {
     var event = unsafe epoll_event()
     unsafe event.events = UInt32(EPOLLIN.rawValue) | UInt32(EPOLLONESHOT.rawValue)
     unsafe event.data.u64 = UInt64(processor)
-    _ = unsafe epoll_ctl(poll.raw, EPOLL_CTL_MOD, core.synic[processor].endOfMessage.raw, &event)
+    _ = unsafe epoll_ctl(poll.number, EPOLL_CTL_MOD, core.synic[processor].endOfMessage.number, &event)
   }
 
   func stop() {
@@ -66,7 +67,7 @@ final class ServiceThread: Sendable {
   private func watch() {
     var event = unsafe epoll_event()
     while !stopping.load(ordering: .acquiring) {
-      let count = unsafe epoll_wait(poll.raw, &event, 1, -1)
+      let count = unsafe epoll_wait(poll.number, &event, 1, -1)
       guard count == 1, unsafe event.data.u64 < UInt64(core.synic.count) else { continue }
       let processor = core.synic[Int(unsafe event.data.u64)]
       processor.endOfMessage.drain()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSystem
 import Glibc
 import Synchronization
 import Testing
@@ -31,7 +32,7 @@ import VMBus
   func byte(_ address: UInt64) throws -> UInt8 { try memory.read(address, count: 1)[0] }
   func interrupted() -> Bool {
     var value: UInt64 = 0
-    return unsafe read(synic.interrupt.raw, &value, 8) == 8
+    return unsafe read(synic.interrupt.number, &value, 8) == 8
   }
 
   @Test func messageLayout() throws {
@@ -149,7 +150,7 @@ import VMBus
       let bytes = AML.little(value)
       while true {
         if case .delivered = post(bytes) { break }
-        var poll = pollfd(fd: synic.endOfMessage.raw, events: Int16(POLLIN), revents: 0)
+        var poll = pollfd(fd: synic.endOfMessage.number, events: Int16(POLLIN), revents: 0)
         // A lost end of message would be a time-out here.
         let ready = unsafe Glibc.poll(&poll, 1, 10_000)
         try #require(ready == 1)

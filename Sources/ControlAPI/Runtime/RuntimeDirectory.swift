@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSystem
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -91,5 +93,5 @@ func environment(_ name: String) -> String? {
 }
 
 func errorText(_ code: Int32) -> String {
-  unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+  SystemError.message(code)
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// An open boot file. It stays open, so that every reset loads what the start loaded, whatever happens to the path.
 final class BootSource: Sendable {
@@ -48,7 +49,7 @@ final class BootSource: Sendable {
     while done < destination.count {
       guard let base = destination.baseAddress else { return }
       let result = unsafe pread(
-        descriptor.raw, base + done, destination.count - done, off_t(clamping: offset &+ position &+ UInt64(done)))
+        descriptor.number, base + done, destination.count - done, off_t(clamping: offset &+ position &+ UInt64(done)))
       if result < 0 {
         if errno == EINTR { continue }
         throw .init(.unreadable(errno: errno))

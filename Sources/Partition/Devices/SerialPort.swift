@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 import Synchronization
 
 /// The shell around the UART: its interrupt line, and a bounded buffer between the processors, which must not wait, and
@@ -18,12 +19,12 @@ final class SerialPort: Sendable {
 
   private let state = Mutex(State())
   /// Signalled when output begins to wait.
-  let outputReady: Descriptor
+  let outputReady: EventDescriptor
   private let virtualMachine: VirtualMachineDescriptor
 
   init(_ virtualMachine: VirtualMachineDescriptor) throws(PartitionError) {
     self.virtualMachine = virtualMachine
-    outputReady = try Descriptor.event()
+    outputReady = try EventDescriptor.forPartition()
   }
 
   var bytesOut: UInt64 { state.withLock { $0.bytesOut } }

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// The KVM device itself: what the host can do.
 final class KVMSystem {
@@ -26,7 +27,7 @@ final class KVMSystem {
   }
 
   func extensionValue(_ number: Int32) -> Int {
-    max(clinux_ioctl(descriptor.raw, CLINUX_KVM_CHECK_EXTENSION, UInt(number)), 0)
+    max(clinux_ioctl(descriptor.number, CLINUX_KVM_CHECK_EXTENSION, UInt(number)), 0)
   }
 
   /// Fails unless KVM emulates Hyper-V's interrupt controller and signals in the kernel.
@@ -42,7 +43,7 @@ final class KVMSystem {
 
   func createVirtualMachine() throws(PartitionError) -> Descriptor {
     while true {
-      let result = clinux_ioctl(descriptor.raw, CLINUX_KVM_CREATE_VM, 0)
+      let result = clinux_ioctl(descriptor.number, CLINUX_KVM_CREATE_VM, 0)
       if result >= 0 { return Descriptor(owning: Int32(result)) }
       switch Int32(-result) {
       case EINTR: continue

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import VMBus
 
 /// KVM's virtual machine: memory slots, interrupt controllers and routes, the clock.
@@ -74,7 +75,7 @@ final class VirtualMachineDescriptor: Sendable {
           flags: both, nmsrs: 1, base: MSR.hardwareConfiguration.rawValue, bitmap: bits)
       }
       return unsafe withUnsafeMutablePointer(to: &filter) {
-        clinux_ioctl(descriptor.raw, CLINUX_KVM_X86_SET_MSR_FILTER, UInt(bitPattern: $0))
+        clinux_ioctl(descriptor.number, CLINUX_KVM_X86_SET_MSR_FILTER, UInt(bitPattern: $0))
       }
     }
     guard result >= 0 else { throw .system(operation: "taking over registers", errno: Int32(-result)) }
@@ -99,13 +100,13 @@ final class VirtualMachineDescriptor: Sendable {
 
   /// `resample` makes the interrupt one whose end KVM reports there: the only way to hear of EOM without an exit.
   func bindInterrupt(
-    _ interrupt: UInt32, to event: borrowing Descriptor, resample: borrowing Descriptor
+    _ interrupt: UInt32, to event: borrowing EventDescriptor, resample: borrowing EventDescriptor
   ) throws(PartitionError) {
     var request = kvm_irqfd()
-    request.fd = UInt32(event.raw)
+    request.fd = UInt32(event.number)
     request.gsi = interrupt
     request.flags = 1 << 1  // KVM_IRQFD_FLAG_RESAMPLE
-    request.resamplefd = UInt32(resample.raw)
+    request.resamplefd = UInt32(resample.number)
     try descriptor.control(CLINUX_KVM_IRQFD, with: &request, "binding interrupt \(interrupt)")
   }
 

@@ -2,13 +2,14 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// A processor's counters in KVM (KVM_GET_STATS_FD; Documentation/virt/kvm/api.rst of Linux).
 final class KernelStatistics: Sendable {
   private let descriptor: Descriptor
 
   init?(_ processor: borrowing Descriptor) {
-    let result = clinux_ioctl(processor.raw, CLINUX_KVM_GET_STATS_FD, 0)
+    let result = clinux_ioctl(processor.number, CLINUX_KVM_GET_STATS_FD, 0)
     guard result >= 0 else { return nil }
     descriptor = Descriptor(owning: Int32(result))
   }
@@ -50,7 +51,7 @@ final class KernelStatistics: Sendable {
   private func bytes(at offset: Int, count: Int) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: count)
     let result = unsafe buffer.withUnsafeMutableBytes {
-      unsafe pread(descriptor.raw, $0.baseAddress, count, off_t(offset))
+      unsafe pread(descriptor.number, $0.baseAddress, count, off_t(offset))
     }
     return result == count ? buffer : []
   }

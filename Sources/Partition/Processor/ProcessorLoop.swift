@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import VMBus
 
 /// What a processor's thread does: enter the guest, answer the exit, again.
@@ -16,7 +17,7 @@ import VMBus
     self.machine = machine
     runBytes = processor.runAreaBytes
     guard
-      let area = unsafe mmap(nil, runBytes, PROT_READ | PROT_WRITE, MAP_SHARED, processor.descriptor.raw, 0),
+      let area = unsafe mmap(nil, runBytes, PROT_READ | PROT_WRITE, MAP_SHARED, processor.descriptor.number, 0),
       unsafe area != MAP_FAILED
     else { throw .system(operation: "mapping processor \(processor.index)'s run area", errno: errno) }
     unsafe run = area.assumingMemoryBound(to: kvm_run.self)
@@ -39,13 +40,13 @@ import VMBus
   /// the guest.
   private func settle() {
     unsafe run.pointee.immediate_exit = 1
-    _ = clinux_ioctl(processor.descriptor.raw, CLINUX_KVM_RUN, 0)
+    _ = clinux_ioctl(processor.descriptor.number, CLINUX_KVM_RUN, 0)
     unsafe run.pointee.immediate_exit = 0
   }
 
   /// One trip; false when there may be an order.
   private func enterGuest() -> Bool {
-    let result = clinux_ioctl(processor.descriptor.raw, CLINUX_KVM_RUN, 0)
+    let result = clinux_ioctl(processor.descriptor.number, CLINUX_KVM_RUN, 0)
     if result < 0 {
       switch Int32(-result) {
       case EINTR:
@@ -57,7 +58,7 @@ import VMBus
         processor.counters.count(.again)
         return true
       case let code:
-        machine.end(.failed("processor \(processor.index) cannot enter the guest: \(SystemError.text(code))"))
+        machine.end(.failed("processor \(processor.index) cannot enter the guest: \(SystemError.message(code))"))
         return false
       }
     }

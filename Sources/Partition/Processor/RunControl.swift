@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLinux
+import HostSystem
 import Synchronization
 
 /// Tells the processor threads to run, to park or to end, and waits until they have parked.
@@ -22,18 +23,18 @@ final class RunControl: Sendable {
   }
 
   private let state = Mutex(State())
-  private let allParked: Descriptor
+  private let allParked: EventDescriptor
   private let wakes: [Wake]
   private let everyone: UInt64
 
   /// An eventfd per processor; a class because arrays hold only copyable things.
   private final class Wake: Sendable {
-    let event: Descriptor
-    init() throws(PartitionError) { event = try Descriptor.event() }
+    let event: EventDescriptor
+    init() throws(PartitionError) { event = try EventDescriptor.forPartition() }
   }
 
   init(processors: Int) throws(PartitionError) {
-    allParked = try Descriptor.event()
+    allParked = try EventDescriptor.forPartition()
     var wakes: [Wake] = []
     for _ in 0..<processors { wakes.append(try Wake()) }
     self.wakes = wakes

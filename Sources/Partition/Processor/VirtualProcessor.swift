@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import VMBus
 
 /// KVM's virtual processor: its registers and its state at power-on. The run loop is `ProcessorLoop`.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSystem
 import Synchronization
 import VMBus
 
@@ -31,17 +32,17 @@ final class SynICProcessor: Sendable {
 
   let index: Int
   /// eventfd that raises SINT2.
-  let interrupt: Descriptor
+  let interrupt: EventDescriptor
   /// eventfd that KVM signals at EOM, and at the end of each SINT2 interrupt.
-  let endOfMessage: Descriptor
+  let endOfMessage: EventDescriptor
   private let memory: GuestMemory
   private let state = Mutex(State())
 
   init(index: Int, memory: GuestMemory) throws(PartitionError) {
     self.index = index
     self.memory = memory
-    interrupt = try Descriptor.event()
-    endOfMessage = try Descriptor.event()
+    interrupt = try EventDescriptor.forPartition()
+    endOfMessage = try EventDescriptor.forPartition()
   }
 
   /// `payload` has at most 240 bytes.

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// What this machine's KVM is good for.
 public enum KVMProbe: Equatable, Sendable {
@@ -58,7 +59,7 @@ public enum KVMProbe: Equatable, Sendable {
     case .noHardware: "the processors offer neither VMX nor SVM"
     case .noDevice(let path): "there is no \(path)"
     case .noPermission(let path): "no permission to open \(path)"
-    case .unopenable(let path, let error): "\(path) does not open: \(SystemFiles.message(error))"
+    case .unopenable(let path, let error): "\(path) does not open: \(SystemError.message(error))"
     case .notKVM(let path): "\(path) is not KVM's device, or speaks another API version"
     case .noHyperV(let path, let missing): "KVM at \(path) has no Hyper-V emulation (\(missing) is missing)"
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The user's cache folder: entries named by what they were built of, complete or absent, removable at any time.
 struct Cache {

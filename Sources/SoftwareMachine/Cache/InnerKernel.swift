@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The software machine's own Linux: a kernel and the few modules that it needs, as a cache entry.
 ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// From nothing, or from what the cache holds, to a saved state that is open for reading.
 struct Preparation {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// The inner machine, booted and waiting for its orders, as a file that QEMU restores.
 struct SavedState {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// What process 1 does before the state is saved: file systems, modules, the worker, the port.
 enum InnerInit {

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// Process 1's loop: the link on one side, the worker and its control API on the other. One thread.
 struct InnerLoop: ~Copyable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The worker's side of its pipes to process 1: descriptor 3 brings the orders, 4 says that it is warm.
 enum Worker {

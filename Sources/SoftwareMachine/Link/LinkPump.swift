@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The link's shell, the same on both ends: moves bytes between the port, the link and the descriptors of its streams.
 /// The owner polls, one thread.

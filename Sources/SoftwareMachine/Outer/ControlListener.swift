@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The outer end of the control API: a listening UNIX socket, removed at the end of its life.
 struct ControlListener: ~Copyable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The little of QEMU's monitor protocol (QMP) that saving a state takes: one command at a time, one line each.
 struct Monitor {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The outer program's loop while the machine runs: one thread, from QEMU's start to its end.
 struct OuterLoop: ~Copyable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// A restored machine: QEMU's process and our ends of what connects us.
 struct RunningMachine: ~Copyable {

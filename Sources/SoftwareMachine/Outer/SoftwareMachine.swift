@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The outer half: a machine in software that runs one partition for this process.
 ///
@@ -123,7 +124,7 @@ public struct SoftwareMachine: Sendable {
       guard status.size > 0 else { throw SoftwareMachineError.file(path: path, reason: "the file is empty") }
       return OpenFile(file: file, size: UInt64(status.size))
     } catch let error as SystemError {
-      throw .file(path: path, reason: SystemFiles.message(error.error))
+      throw .file(path: path, reason: SystemError.message(error.error))
     } catch let error as SoftwareMachineError {
       throw error
     } catch {

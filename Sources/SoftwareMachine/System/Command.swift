@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// A child process that dies with the thread that started it.
 struct ChildProcess: ~Copyable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// What stat says, as far as we need it.
 struct FileStatus: Equatable {

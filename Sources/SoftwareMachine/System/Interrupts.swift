@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 
 /// SIGINT, SIGTERM and SIGHUP as bytes in a pipe while the software machine runs; afterwards the old handlers are back.
 final class Interrupts: Sendable {

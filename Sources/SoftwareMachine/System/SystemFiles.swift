@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// Small files of the system and errno's words, without Foundation.
 enum SystemFiles {
@@ -30,8 +31,6 @@ enum SystemFiles {
   static func text(at path: String) -> String? {
     bytes(at: path).map { String(decoding: $0, as: UTF8.self) }
   }
-
-  static func message(_ error: Int32) -> String { unsafe String(cString: strerror(error)) }
 
   /// "SIGSEGV" for 11; the number where it has no name.
   static func signalName(_ signal: Int32) -> String {

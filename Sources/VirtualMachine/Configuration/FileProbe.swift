@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// A file that the user named, opened for reading: says in words what is wrong with it.
 struct FileProbe: ~Copyable {
@@ -14,7 +15,7 @@ struct FileProbe: ~Copyable {
     // A pipe or device must not hold us up in open.
     let opened = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard opened >= 0 else {
-      let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "unknown reason"
+      let reason = SystemError.message(errno)
       throw ConfigurationError(
         source: nil, "\(what) \(path) cannot be opened: \(reason)", remedy: "check the path and its permissions",
         isInput: true)

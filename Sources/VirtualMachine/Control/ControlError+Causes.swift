@@ -3,6 +3,7 @@
 public import ControlAPI
 import DeviceProtocols
 import Glibc
+import HostSystem
 public import Partition
 import ServiceProviders
 
@@ -79,7 +80,7 @@ extension ControlError {
     }
   }
 
-  private static func text(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
+  private static func text(_ code: Int32) -> String { SystemError.message(code) }
 
   private static func mebibytes(_ bytes: UInt64) -> String { "\((bytes + (1 << 20) - 1) >> 20) MiB" }
 }

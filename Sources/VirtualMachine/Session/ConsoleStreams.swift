@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import Partition
 import Synchronization
 
@@ -47,43 +48,35 @@ final class DescriptorSink: SerialSink {
 
 /// The thread that reads what a person types.
 final class ConsoleReader: Sendable {
-  private let wake: Int32
+  private let wake: EventDescriptor
   private let thread: Mutex<DedicatedThread?>
 
   /// `type` gets bytes as they come, on the reader's thread.
   init(_ input: Int32, type: @escaping @Sendable ([UInt8]) -> Void) throws(PartitionError) {
-    let wake = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-    guard wake >= 0 else { throw .system(operation: "making an event descriptor", errno: errno) }
-    self.wake = wake
-    do throws(PartitionError) {
-      thread = Mutex(
-        try DedicatedThread(name: "console") {
-          var buffer = [UInt8](repeating: 0, count: 4096)
-          while true {
-            var polled = [
-              pollfd(fd: input, events: Int16(POLLIN), revents: 0), pollfd(fd: wake, events: Int16(POLLIN), revents: 0),
-            ]
-            guard unsafe poll(&polled, 2, -1) >= 0 || errno == EINTR else { return }
-            if polled[1].revents != 0 { return }
-            guard polled[0].revents != 0 else { continue }
-            let count = unsafe read(input, &buffer, buffer.count)
-            if count < 0, errno == EINTR || errno == EAGAIN { continue }
-            guard count > 0 else { return }
-            type(Array(buffer[..<count]))
-          }
-        })
-    } catch {
-      close(wake)
-      throw error
-    }
+    wake = try EventDescriptor.forPartition()
+    let stop = wake.number
+    thread = Mutex(
+      try DedicatedThread(name: "console") {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while true {
+          var polled = [
+            pollfd(fd: input, events: Int16(POLLIN), revents: 0), pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+          ]
+          guard unsafe poll(&polled, 2, -1) >= 0 || errno == EINTR else { return }
+          if polled[1].revents != 0 { return }
+          guard polled[0].revents != 0 else { continue }
+          let count = unsafe read(input, &buffer, buffer.count)
+          if count < 0, errno == EINTR || errno == EAGAIN { continue }
+          guard count > 0 else { return }
+          type(Array(buffer[..<count]))
+        }
+      })
   }
 
   func stop() {
     guard let handle = thread.withLock({ $0.take() }) else { return }
-    var one: UInt64 = 1
-    _ = unsafe write(wake, &one, 8)
+    wake.signal()
     handle.join()
-    close(wake)
   }
 
   deinit { stop() }

@@ -2,6 +2,7 @@
 
 public import ControlAPI
 import Glibc
+import HostSystem
 
 /// The file that takes the guest's console.
 public enum SerialFile {
@@ -11,7 +12,7 @@ public enum SerialFile {
     let descriptor = unsafe Glibc.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw ControlError(
-        .input, "cannot write the serial console to \(path): \(unsafe String(cString: strerror(errno)))",
+        .input, "cannot write the serial console to \(path): \(SystemError.message(errno))",
         remedy: "check that the folder exists and is writable")
     }
     return descriptor

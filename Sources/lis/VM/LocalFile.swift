@@ -2,6 +2,7 @@
 
 import ControlAPI
 import Glibc
+import HostSystem
 import Synchronization
 
 /// A file of the host on its way into a guest.
@@ -47,7 +48,7 @@ final class LocalFile: Sendable {
     }
   }
 
-  private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "unknown reason" }
+  private static var reason: String { SystemError.message(errno) }
 
   private final class Position: Sendable {
     private let state = Atomic<UInt64>(0)
