@@ -23,6 +23,8 @@ let package = Package(
     .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
     .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
     .library(name: "ServiceClients", targets: ["ServiceClients"]),
+    .library(name: "VirtualDisks", targets: ["VirtualDisks"]),
+    .library(name: "StoreDoubles", targets: ["StoreDoubles"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -48,6 +50,8 @@ let package = Package(
     // Owners of Linux descriptors, and errno's words: what every part that makes system calls would write again.
     .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Partition", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
+    // Disk images: formats over byte stores. Nothing of the bus or of KVM.
+    .target(name: "VirtualDisks", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
     .target(
       name: "ControlAPI",
       dependencies: [
@@ -86,6 +90,10 @@ let package = Package(
       dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients"],
       swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
+    // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
+    .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
+    .testTarget(
+      name: "VirtualDisksTests", dependencies: ["VirtualDisks", "StoreDoubles", "VMBus"], swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
       name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"], path: "Tests/SoftwareMachineProbe",

@@ -4,5 +4,6 @@
 #include <linux/kvm.h>
 #include <stdint.h>
 
+#include "Files.h"
 #include "KVM.h"
 #include "Processes.h"
