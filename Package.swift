@@ -51,7 +51,8 @@ let package = Package(
     .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: settings),
     .target(name: "Partition", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
     // Disk images: formats over byte stores. Nothing of the bus or of KVM.
-    .target(name: "VirtualDisks", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
+    .target(
+      name: "VirtualDisks", dependencies: ["VMBus", "DeviceProtocols", "HostSystem", "CLinux"], swiftSettings: settings),
     .target(
       name: "ControlAPI",
       dependencies: [
@@ -93,7 +94,8 @@ let package = Package(
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
     .testTarget(
-      name: "VirtualDisksTests", dependencies: ["VirtualDisks", "StoreDoubles", "VMBus"], swiftSettings: settings),
+      name: "VirtualDisksTests", dependencies: ["VirtualDisks", "StoreDoubles", "VMBus", "DeviceProtocols"],
+      swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
       name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"], path: "Tests/SoftwareMachineProbe",
