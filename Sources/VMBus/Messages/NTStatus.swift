@@ -9,6 +9,7 @@ public struct NTStatus: RawRepresentable, Hashable, Sendable {
   public static let success = NTStatus(rawValue: 0)
   public static let unsuccessful = NTStatus(rawValue: 0xC000_0001)
   public static let invalidParameter = NTStatus(rawValue: 0xC000_000D)
+  public static let revisionMismatch = NTStatus(rawValue: 0xC000_0059)
   public static let insufficientResources = NTStatus(rawValue: 0xC000_009A)
   public static let invalidDeviceState = NTStatus(rawValue: 0xC000_0184)
   public static let notFound = NTStatus(rawValue: 0xC000_0225)
