@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "lis",
       dependencies: [
-        "VirtualMachine", "Partition", "SoftwareMachine", "ControlAPI", "HostSystem", "CLinux",
+        "VirtualMachine", "VirtualDisks", "Partition", "SoftwareMachine", "ControlAPI", "HostSystem", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 

@@ -17,6 +17,7 @@ struct Lis: AsyncParsableCommand {
       """,
     subcommands: [
       Run.self, VMCommand.self, ServiceCommand.self, KVPCommand.self, AdapterCommand.self, EventsCommand.self,
+      DiskCommand.self,
     ])
 
   private static var exitCodes: String {

@@ -11,6 +11,21 @@ enum ZeroRuns {
     return unsafe memcmp(base, base + 1, bytes.count - 1) == 0
   }
 
+  /// The zeroes, in whole grains.
+  static func runs(_ bytes: UnsafeRawBufferPointer, grain: Int) -> [Range<Int>] {
+    var result: [Range<Int>] = []
+    for start in stride(from: 0, to: bytes.count, by: grain) {
+      let end = min(start + grain, bytes.count)
+      guard unsafe isZero(UnsafeRawBufferPointer(rebasing: bytes[start..<end])) else { continue }
+      if let last = result.last, last.upperBound == start {
+        result[result.count - 1] = last.lowerBound..<end
+      } else {
+        result.append(start..<end)
+      }
+    }
+    return result
+  }
+
   static func firstNonZero(_ bytes: UnsafeRawBufferPointer) -> Int? {
     var offset = 0
     while offset < bytes.count {

@@ -2,7 +2,7 @@
 
 extension ByteStore {
   /// Makes a range inside the store read as zeroes: a hole where whole pages allow it, zero bytes elsewhere.
-  func writeZeroes(at position: UInt64, count: UInt64) throws(StoreError) {
+  func clear(at position: UInt64, count: UInt64) throws(StoreError) {
     let end = position + count
     let first = (position + 4095) / 4096 * 4096
     let last = end / 4096 * 4096

@@ -107,7 +107,7 @@ public final class RawImage: DiskImage {
     let lease = beginIO()
     defer { extendLifetime(lease) }
     try check(offset, count, .write)
-    try onFile { () throws(StoreError) in try store.writeZeroes(at: offset, count: count) }
+    try onFile { () throws(StoreError) in try store.clear(at: offset, count: count) }
   }
 
   public func resize(to byteCount: UInt64) throws(ImageError) {

@@ -31,6 +31,12 @@ extension FileStore {
     }
   }
 
+  /// Somebody else has the file open, even if only to read it.
+  var isLockedByOthers: Bool {
+    let all = LockByte.everything
+    return clinux_range_locked(directDescriptor ?? -1, all.lowerBound, UInt64(all.count)) > 0
+  }
+
   private static func check(_ result: Int32, _ path: String) throws(StoreError) {
     switch -result {
     case 0: return

@@ -27,9 +27,9 @@ public final class FileStore: ByteStore {
   public let isReadOnly: Bool
   private let descriptor: Int32
 
-  /// `.exclusive` for a file opened to write, `.shared` for one opened to read, unless `lock` says otherwise.
-  public init(path: String, mode: Mode, lock: Lock? = nil) throws(StoreError) {
-    name = path
+  /// `.exclusive` for a file opened to write, `.shared` for one opened to read, unless `lock` says otherwise. `name`: what errors call the file.
+  public init(path: String, mode: Mode, lock: Lock? = nil, name: String? = nil) throws(StoreError) {
+    self.name = name ?? path
     isReadOnly = mode == .readOnly
     let flags: Int32 =
       switch mode {

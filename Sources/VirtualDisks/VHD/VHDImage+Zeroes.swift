@@ -41,6 +41,6 @@ extension VHDImage {
   }
 
   func zero(at position: UInt64, count: UInt64) throws(ImageError) {
-    try access("disk data") { () throws(StoreError) in try store.writeZeroes(at: position, count: count) }
+    try access("disk data") { () throws(StoreError) in try store.clear(at: position, count: count) }
   }
 }

@@ -39,13 +39,17 @@ public final class VHDImage: DiskImage {
     self.init(store, try VHDStructure(reading: store), parent: parent)
   }
 
-  init(_ store: any ByteStore, _ structure: VHDStructure, parent: (any DiskImage)?) {
+  /// `keepsTimestamp`: for a copy that its original's children shall take for the original.
+  init(
+    _ store: any ByteStore, _ structure: VHDStructure, parent: (any DiskImage)?, keepsTimestamp: Bool = false
+  ) {
     self.store = store
     self.parent = structure.footer.kind == .differencing ? parent : nil
     parentByteCount = parent?.information.virtualByteCount ?? 0
     isReadOnly = store.isReadOnly
     let sectors = Int((structure.header?.blockSize ?? 512) / 512)
-    state = Mutex(State(structure: structure, bitmaps: SectorBitmaps(sectorsPerBlock: sectors)))
+    state = Mutex(
+      State(structure: structure, bitmaps: SectorBitmaps(sectorsPerBlock: sectors), isTouched: keepsTimestamp))
   }
 
   public var information: ImageInformation {

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension ImageChain {
+  /// A file whose structure is read and whose parent is not open yet.
+  struct Unlinked {
+    private enum Content {
+      case raw(RawImage)
+      case vhd(VHDStructure)
+    }
+
+    let path: String
+    private let store: FileStore
+    private let content: Content
+
+    init(_ path: String, _ format: ImageFormat, _ options: Options, isWritable: Bool) throws(ImageError) {
+      self.path = path
+      let lock: FileStore.Lock? = options.ignoresLocks && !isWritable ? FileStore.Lock.none : nil
+      do throws(StoreError) {
+        store = try FileStore(path: path, mode: isWritable ? .readWrite : .readOnly, lock: lock)
+      } catch {
+        guard error.reason == .inUse, let holder = FileHolder.of(path) else { throw ImageError(error) }
+        throw ImageError(file: path, structure: "held by \(holder)", .store(error))
+      }
+      switch format {
+      case .raw:
+        content = .raw(
+          try .disk(
+            store, sectorByteCount: options.sectorByteCount, physicalSectorByteCount: options.physicalSectorByteCount))
+      case .iso: content = .raw(try .iso(store))
+      case .vhd: content = .vhd(try VHDStructure(reading: store))
+      case .vhdx: throw ImageError(file: path, structure: "", .unsupported("VHDX"))
+      }
+    }
+
+    var parentSearch: ParentSearch? {
+      switch content {
+      case .raw: nil
+      case .vhd(let structure): structure.parentReference.map { ParentSearch(path: path, paths: $0.paths) }
+      }
+    }
+
+    /// Whether the parent is the one the image was made on, and as it was then.
+    func checkParent(_ parent: any DiskImage, _ parentPath: String, _ options: Options) throws(ImageError) {
+      switch content {
+      case .raw: return
+      case .vhd(let structure):
+        guard let header = structure.header, let parent = parent as? VHDImage else { return }
+        let identifier = VHDIdentifier(parent.information.identifier ?? VHDIdentifier.none.guid)
+        guard header.parentIdentifier == identifier else {
+          throw error(
+            "parent unique id", structure.footer.dataOffset + 40,
+            "\(parentPath) is another disk: its unique id is \(identifier), the child's parent has \(header.parentIdentifier)"
+          )
+        }
+        let expected = header.parentTimestamp
+        // Some writers take the time stamp in the parent's footer, some the time the file was last changed.
+        let isSame =
+          expected.rawValue == 0 || expected == parent.timestamp
+          || FileIdentity(parentPath)?.modified == expected.unixTime
+        guard isSame || options.acceptsChangedParent else {
+          throw error(
+            "parent time stamp", structure.footer.dataOffset + 56,
+            "\(parentPath) was written to after this image was made on it")
+        }
+      }
+    }
+
+    func layer(parent: (any DiskImage)?) throws(ImageError) -> Layer {
+      switch content {
+      case .raw(let image): return Layer(path: path, image: image, notes: [], store: store)
+      case .vhd(let structure):
+        let image = VHDImage(store, structure, parent: parent)
+        return Layer(path: path, image: image, notes: structure.notes, store: store)
+      }
+    }
+
+    private func error(_ structure: String, _ offset: UInt64, _ what: String) -> ImageError {
+      ImageError(file: path, structure: structure, offset: offset, .parent(what))
+    }
+  }
+}
