@@ -65,7 +65,7 @@ let package = Package(
       name: "VirtualMachine",
       dependencies: [
         "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "Partition", "HostSystem", "CLinux",
-        "ControlAPI", "Yams",
+        "VirtualDisks", "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(
       name: "SoftwareMachine", dependencies: ["HostSystem", "CLinux"], swiftSettings: settings),

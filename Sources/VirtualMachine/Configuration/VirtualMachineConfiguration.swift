@@ -25,12 +25,14 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
   /// Items for the guest's pool `external` at the start.
   public var keyValues: [String: String]
   public var onCrash: CrashAction
+  /// On the SCSI controllers. Every unit number is set; no two are alike on one controller.
+  public var disks: [DiskConfiguration]
 
   public init(
     name: String, processors: Int = 1, memory: ByteCount = .defaultMemory, kernel: String, initramfs: String? = nil,
     commandLine: String = "", serial: SerialConsole = .interactive, busVersionLimit: BusVersion? = nil,
     accelerator: Accelerator = .auto, disabledServices: Set<ServiceName> = [], keyValues: [String: String] = [:],
-    onCrash: CrashAction = .keep
+    onCrash: CrashAction = .keep, disks: [DiskConfiguration] = []
   ) {
     self.name = name
     self.processors = processors
@@ -44,6 +46,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
     self.disabledServices = disabledServices
     self.keyValues = keyValues
     self.onCrash = onCrash
+    self.disks = disks
   }
 }
 
