@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A disk or DVD drive of a running machine: one line of `lis vm disk list`.
+public struct AttachedDisk: Codable, Hashable, Sendable {
+  public enum Kind: String, Codable, CaseIterable, Sendable { case disk, dvd }
+
+  public enum State: String, Codable, CaseIterable, Sendable {
+    /// The guest can use it.
+    case attached
+    /// A DVD drive without a disc.
+    case empty
+    /// The host has no room for what the guest writes: the machine waits until there is.
+    case noSpace = "no-space"
+    /// The image cannot be used any more; the reason is in `detail`.
+    case failed
+  }
+
+  public var address: DiskAddress { DiskAddress(controller: controller, lun: lun) }
+
+  /// The SCSI controller, 0 to 3.
+  public var controller: Int
+  /// The logical unit on it, 0 to 63.
+  public var lun: Int
+  public var kind: Kind
+  /// Of the image; absent for an empty drive.
+  public var path: String?
+  /// `raw`, `iso`, `vhd` or `vhdx`.
+  public var format: String?
+  /// As the guest sees it; 0 for an empty drive.
+  public var sizeBytes: UInt64
+  public var readOnly: Bool
+  public var writeCache: Bool
+  public var logicalSectorBytes: UInt32
+  public var physicalSectorBytes: UInt32
+  /// The image's unit of allocation, where its format has one.
+  public var blockBytes: UInt32?
+  public var state: State
+  /// What is wrong, if anything is.
+  public var detail: String?
+  public var counters: DiskCounters
+
+  public init(
+    controller: Int, lun: Int, kind: Kind = .disk, path: String?, format: String? = nil, sizeBytes: UInt64,
+    readOnly: Bool = false, writeCache: Bool = true, logicalSectorBytes: UInt32 = 512,
+    physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil, state: State = .attached, detail: String? = nil,
+    counters: DiskCounters = DiskCounters()
+  ) {
+    self.controller = controller
+    self.lun = lun
+    self.kind = kind
+    self.path = path
+    self.format = format
+    self.sizeBytes = sizeBytes
+    self.readOnly = readOnly
+    self.writeCache = writeCache
+    self.logicalSectorBytes = logicalSectorBytes
+    self.physicalSectorBytes = physicalSectorBytes
+    self.blockBytes = blockBytes
+    self.state = state
+    self.detail = detail
+    self.counters = counters
+  }
+}
+
+/// What a disk has done since it was attached.
+public struct DiskCounters: Codable, Hashable, Sendable {
+  public var reads: UInt64
+  public var readBytes: UInt64
+  public var writes: UInt64
+  public var writtenBytes: UInt64
+  public var flushes: UInt64
+  public var discards: UInt64
+  /// Requests of the guest's that ended in an error of the host's.
+  public var failures: UInt64
+
+  public init(
+    reads: UInt64 = 0, readBytes: UInt64 = 0, writes: UInt64 = 0, writtenBytes: UInt64 = 0, flushes: UInt64 = 0,
+    discards: UInt64 = 0, failures: UInt64 = 0
+  ) {
+    self.reads = reads
+    self.readBytes = readBytes
+    self.writes = writes
+    self.writtenBytes = writtenBytes
+    self.flushes = flushes
+    self.discards = discards
+    self.failures = failures
+  }
+}
