@@ -3,19 +3,25 @@
 import Glibc
 
 /// Which file a path leads to, whatever it is called.
-struct FileIdentity: Hashable, Sendable {
-  var device: UInt64
-  var inode: UInt64
+public struct FileIdentity: Hashable, Sendable {
+  public var device: UInt64
+  public var inode: UInt64
   /// Of the last change of its content, whole seconds since 1970.
-  var modified: Int64
+  public var modified: Int64
 
-  static func == (left: FileIdentity, right: FileIdentity) -> Bool {
+  public static func == (left: FileIdentity, right: FileIdentity) -> Bool {
     left.device == right.device && left.inode == right.inode
   }
 
-  func hash(into hasher: inout Hasher) {
+  public func hash(into hasher: inout Hasher) {
     hasher.combine(device)
     hasher.combine(inode)
+  }
+
+  public init(device: UInt64, inode: UInt64, modified: Int64) {
+    self.device = device
+    self.inode = inode
+    self.modified = modified
   }
 
   /// nil when there is nothing.

@@ -29,10 +29,10 @@ public struct ImageChain: Sendable {
     public var image: any DiskImage
     /// Damaged, but read from a copy.
     public var notes: [ImageError]
-    let store: FileStore
+    let store: any ByteStore
 
     /// Another program, or another machine, has the file open too.
-    var isSharedWithOthers: Bool { store.isLockedByOthers }
+    var isSharedWithOthers: Bool { (store as? FileStore)?.isLockedByOthers ?? false }
   }
 
   /// More than anybody makes; each level costs a file and time on every read.
@@ -42,26 +42,31 @@ public struct ImageChain: Sendable {
   public private(set) var layers: [Layer]
   public let image: any DiskImage
 
-  public static func open(_ path: String, _ options: Options = Options()) throws(ImageError) -> ImageChain {
+  /// `opener`: where its files come from.
+  public static func open(
+    _ path: String, _ options: Options = Options(), opener: any StoreOpener = FileStoreOpener()
+  ) throws(ImageError) -> ImageChain {
     let format = try ImageFormat.of(path, options.format)
+    let opener = try opener.prepared(for: path, options)
     var seen: [FileIdentity] = []
     var layers: [Layer] = []
-    let image = try openLayer(path, format, options, isWritable: options.isWritable, &seen, &layers)
+    let image = try openLayer(path, format, options, isWritable: options.isWritable, opener, &seen, &layers)
     return ImageChain(layers: layers.reversed(), image: image)
   }
 
   /// Without its parents: for what concerns only the file. Reading what lies in a parent fails.
   public static func openAlone(_ path: String, _ options: Options = Options()) throws(ImageError) -> Layer {
     let format = try ImageFormat.of(path, options.format)
-    return try Unlinked(path, format, options, isWritable: options.isWritable).layer(parent: nil)
+    return try Unlinked(path, format, options, isWritable: options.isWritable, FileStoreOpener()).layer(parent: nil)
   }
 
   private static func openLayer(
-    _ path: String, _ format: ImageFormat, _ options: Options, isWritable: Bool, _ seen: inout [FileIdentity],
+    _ path: String, _ format: ImageFormat, _ options: Options, isWritable: Bool, _ opener: any StoreOpener,
+    _ seen: inout [FileIdentity],
     _ layers: inout [Layer]
   ) throws(ImageError) -> any DiskImage {
-    if let identity = FileIdentity(path) { seen.append(identity) }
-    let file = try Unlinked(path, format, options, isWritable: isWritable)
+    if let found = opener.find(path) { seen.append(found.identity) }
+    let file = try Unlinked(path, format, options, isWritable: isWritable, opener)
     var parent: (any DiskImage)?
     if let search = file.parentSearch {
       guard seen.count < depthLimit else {
@@ -71,7 +76,7 @@ public struct ImageChain: Sendable {
       let found = try search.find(options, seen)
       var parentOptions = options
       parentOptions.isWritable = false
-      let image = try openLayer(found, format, parentOptions, isWritable: false, &seen, &layers)
+      let image = try openLayer(found, format, parentOptions, isWritable: false, opener, &seen, &layers)
       try file.checkParent(image, found, options)
       parent = image
     }

@@ -7,9 +7,10 @@ struct ParentSearch: Sendable {
   var path: String
   /// As the image writes them.
   var paths: [String]
+  var opener: any StoreOpener
 
   func find(_ options: ImageChain.Options, _ seen: [FileIdentity]) throws(ImageError) -> String {
-    let folder = FileIdentity.folder(of: FileIdentity.resolved(path) ?? path)
+    let folder = FileIdentity.folder(of: opener.find(path)?.resolved ?? path)
     var tried: [String] = []
     for written in paths {
       guard let host = WindowsPath.hostPath(written) else {
@@ -17,25 +18,25 @@ struct ParentSearch: Sendable {
         continue
       }
       let candidate = host.hasPrefix("/") ? host : folder == "/" ? "/\(host)" : "\(folder)/\(host)"
-      guard let resolved = FileIdentity.resolved(candidate), let identity = FileIdentity(resolved) else {
+      guard let found = opener.find(candidate) else {
         if !tried.contains(candidate) { tried.append(candidate) }
         continue
       }
-      if let index = seen.firstIndex(of: identity) {
+      if let index = seen.firstIndex(of: found.identity) {
         throw error(
           index == seen.count - 1 ? "it names itself as its parent" : "the chain of parents leads back to \(candidate)")
       }
-      if let folders = options.parentFolders, !folders.contains(where: { Self.lies(resolved, in: $0) }) {
-        throw error("\(resolved) lies outside the folders that parents are allowed in")
+      if let folders = options.parentFolders, !folders.contains(where: { lies(found.resolved, in: $0) }) {
+        throw error("\(found.resolved) lies outside the folders that parents are allowed in")
       }
-      return resolved
+      return found.resolved
     }
     guard !tried.isEmpty else { throw error("the image does not say where its parent lies") }
     throw error("the parent is missing: there is no \(tried.joined(separator: ", no "))")
   }
 
-  static func lies(_ resolved: String, in folder: String) -> Bool {
-    guard let folder = FileIdentity.resolved(folder) else { return false }
+  private func lies(_ resolved: String, in folder: String) -> Bool {
+    guard let folder = opener.find(folder)?.resolved else { return false }
     return resolved.hasPrefix(folder.hasSuffix("/") ? folder : folder + "/")
   }
 

@@ -9,16 +9,20 @@ extension ImageChain {
     }
 
     let path: String
-    private let store: FileStore
+    private let store: any ByteStore
+    private let opener: any StoreOpener
     private let content: Content
 
-    init(_ path: String, _ format: ImageFormat, _ options: Options, isWritable: Bool) throws(ImageError) {
+    init(_ path: String, _ format: ImageFormat, _ options: Options, isWritable: Bool, _ opener: any StoreOpener)
+      throws(ImageError)
+    {
       self.path = path
+      self.opener = opener
       let lock: FileStore.Lock? = options.ignoresLocks && !isWritable ? FileStore.Lock.none : nil
       do throws(StoreError) {
-        store = try FileStore(path: path, mode: isWritable ? .readWrite : .readOnly, lock: lock)
+        store = try opener.open(path, isWritable ? .readWrite : .readOnly, lock)
       } catch {
-        guard error.reason == .inUse, let holder = FileHolder.of(path) else { throw ImageError(error) }
+        guard error.reason == .inUse, let holder = opener.holder(of: path) else { throw ImageError(error) }
         throw ImageError(file: path, structure: "held by \(holder)", .store(error))
       }
       switch format {
@@ -35,7 +39,8 @@ extension ImageChain {
     var parentSearch: ParentSearch? {
       switch content {
       case .raw: nil
-      case .vhd(let structure): structure.parentReference.map { ParentSearch(path: path, paths: $0.paths) }
+      case .vhd(let structure):
+        structure.parentReference.map { ParentSearch(path: path, paths: $0.paths, opener: opener) }
       }
     }
 
@@ -56,7 +61,7 @@ extension ImageChain {
         // Some writers take the time stamp in the parent's footer, some the time the file was last changed.
         let isSame =
           expected.rawValue == 0 || expected == parent.timestamp
-          || FileIdentity(parentPath)?.modified == expected.unixTime
+          || opener.find(parentPath)?.identity.modified == expected.unixTime
         guard isSame || options.acceptsChangedParent else {
           throw error(
             "parent time stamp", structure.footer.dataOffset + 56,
