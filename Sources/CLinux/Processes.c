@@ -93,6 +93,9 @@ int clinux_add_entropy(int descriptor, const void *bytes, int count) {
 
 static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 static struct sigaction before[4];
+// Those that take signals, the newest last; the handler looks only at `signal_descriptor`.
+static int takers[8];
+static int taker_count;
 static volatile int signal_descriptor = -1;
 
 static void report_signal(int number) {
@@ -104,9 +107,10 @@ static void report_signal(int number) {
 }
 
 void clinux_catch_signals(int descriptor) {
-  int installed = signal_descriptor >= 0;
+  int first = taker_count == 0;
+  if (taker_count < (int)(sizeof takers / sizeof *takers)) takers[taker_count++] = descriptor;
   signal_descriptor = descriptor;
-  if (installed) return;
+  if (!first) return;
   for (int i = 0; i < 4; i++) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -117,7 +121,15 @@ void clinux_catch_signals(int descriptor) {
 }
 
 void clinux_restore_signals(int descriptor) {
-  if (signal_descriptor != descriptor) return;
+  int kept = 0;
+  for (int i = 0; i < taker_count; i++)
+    if (takers[i] != descriptor) takers[kept++] = takers[i];
+  if (kept == taker_count) return;
+  taker_count = kept;
+  if (kept > 0) {
+    signal_descriptor = takers[kept - 1];
+    return;
+  }
   for (int i = 0; i < 4; i++) sigaction(caught[i], &before[i], NULL);
   signal_descriptor = -1;
 }

@@ -22,10 +22,10 @@ int clinux_process_descriptor(pid_t process);
 /// Adds `count` bytes of seed to the kernel's random pool and credits them (RNDADDENTROPY), at most 256 of them.
 int clinux_add_entropy(int descriptor, const void *bytes, int count);
 
-/// From now on SIGINT, SIGTERM and SIGHUP write their number as one byte to `descriptor`; SIGPIPE is ignored. A later call
-/// takes the signals over from an earlier one. A handler, not a blocked mask and signalfd: threads of libraries neither
-/// block these signals nor inherit a mask, and would take them away.
+/// From now on SIGINT, SIGTERM and SIGHUP write their number as one byte to `descriptor`; SIGPIPE is ignored. Of
+/// several descriptors (at most 8) the newest gets them. Calls come one at a time. A handler, not a blocked mask and
+/// signalfd: threads of libraries neither block these signals nor inherit a mask, and would take them away.
 void clinux_catch_signals(int descriptor);
 
-/// Puts the dispositions from before the first `clinux_catch_signals` back, unless another descriptor has taken over.
+/// Ends that: the one before it gets the signals again; after the last one the dispositions from before the first are back.
 void clinux_restore_signals(int descriptor);

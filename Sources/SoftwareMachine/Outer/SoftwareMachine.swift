@@ -24,6 +24,8 @@ public struct SoftwareMachine: Sendable {
     public var input: Int32 = 0
     public var output: Int32 = 1
     public var error: Int32 = 2
+    /// Called when signals go to the inner program, or end a preparation in order.
+    public var steered: @Sendable () -> Void = {}
     /// Gets a line of progress while something long happens (first start: fetching, building, saving).
     public var progress: @Sendable (String) -> Void
 
@@ -68,6 +70,7 @@ public struct SoftwareMachine: Sendable {
 
   private func run(_ qemu: String) throws -> Int32 {
     let interrupts = try Interrupts()
+    configuration.steered()
     // Files first: what the user named wrongly is said at once, before anything is built.
     var files: [Int32] = []
     var sizes: [UInt64] = []

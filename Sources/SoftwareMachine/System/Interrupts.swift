@@ -4,7 +4,8 @@ import CLinux
 import Glibc
 import HostSystem
 
-/// SIGINT, SIGTERM and SIGHUP as bytes in a pipe while the software machine runs; afterwards the old handlers are back.
+/// SIGINT, SIGTERM and SIGHUP as bytes in a pipe while the software machine runs; afterwards whoever had them before has
+/// them again.
 final class Interrupts: Sendable {
   /// Readable when a signal has come.
   let descriptor: Int32

@@ -65,7 +65,7 @@ public final class VirtualMachine: Sendable {
       throw ControlError(error)
     }
     port.connect(partition)
-    serialInput.connect(partition)
+    serialInput.connect { [weak partition] bytes in partition?.serialInput(bytes) ?? bytes.count }
     let server = BusServer(
       maximumVersion: configuration.busVersionLimit.map { ProtocolVersion(rawValue: $0.rawValue) } ?? .v5_3,
       processorCount: configuration.processors,

@@ -6,7 +6,7 @@ public import Partition
 import Synchronization
 
 /// SIGINT, SIGTERM and SIGHUP, handed to a closure on a thread of its own. The newest watch gets them; when it ends, the
-/// dispositions from before the first one are back.
+/// one before it does; after the last one the dispositions from before the first are back.
 public final class SignalWatch: Sendable {
   private let readEnd: Int32
   private let writeEnd: Int32

@@ -6,8 +6,9 @@ import Partition
 import Synchronization
 import VirtualMachine
 
-/// Ctrl-C and `kill` between the moment there is something to clean up and the moment the machine listens for signals
-/// itself: what was made is removed, and the process ends. Before that the system's default is right.
+/// Ctrl-C and `kill` while there is something to clean up and the machine does not listen for signals itself: before its
+/// start, what was made is removed, and the process ends; after its end, which needs no more than a moment, nothing. At
+/// all other times the system's default is right.
 final class EarlyInterruption: Sendable {
   private struct State {
     var isActive = true
@@ -34,13 +35,13 @@ final class EarlyInterruption: Sendable {
     }
   }
 
-  /// Somebody else listens from now on.
-  func handOver() {
-    state.withLock { $0.isActive = false }
-    watch.withLock { $0.take() }?.end()
-  }
+  /// Somebody else listens by now. Signals that come when that one is gone again are ignored.
+  func handOver() { state.withLock { $0.isActive = false } }
 
-  deinit { handOver() }
+  /// What was made is undone, or is there to stay.
+  func end() { watch.withLock { $0.take() }?.end() }
+
+  deinit { end() }
 
   private func interrupted() {
     state.withLock { state in

@@ -5,6 +5,7 @@ import FoundationEssentials
 import Glibc
 import Partition
 import SoftwareMachine
+import Synchronization
 import VirtualMachine
 
 /// Runs one machine in the foreground: here on KVM, or in the software machine, whichever was chosen.
@@ -16,6 +17,8 @@ enum MachineRunner {
     var reason: String
     /// The outer process.
     var processID: Int32
+    /// Standard error is a terminal.
+    var onTerminal: Bool
   }
 
   /// Returns the exit code of `lis run`. `say` takes lines for standard error.
@@ -33,6 +36,7 @@ enum MachineRunner {
     let name = try MachineName.parse(configuration.name)
     let early: EarlyInterruption
     do throws(PartitionError) { early = try EarlyInterruption() } catch { throw ControlError(error) }
+    defer { early.end() }
     let claim = try early.making { () throws(ControlError) in
       try RuntimeClaim(name)
     } undo: {
@@ -51,8 +55,8 @@ enum MachineRunner {
         configuration, AcceleratorInUse(name: "kvm", reason: choice.reason), files: nil, socket: claim.socket,
         streams: ConsoleStreams(input: terminal?.input, output: 1), steered: { early.handOver() }, say: say)
     case .software:
-      early.handOver()
-      return try runInSoftware(configuration, choice.reason, claim.socket, input: terminal?.input, say: say)
+      return try runInSoftware(
+        configuration, choice.reason, claim.socket, input: terminal?.input, steered: { early.handOver() }, say: say)
     }
   }
 
@@ -69,7 +73,7 @@ enum MachineRunner {
 
   private static func runInSoftware(
     _ configuration: VirtualMachineConfiguration, _ reason: String, _ socket: String, input: Int32?,
-    say: @escaping @Sendable (String) -> Void
+    steered: @escaping @Sendable () -> Void, say: @escaping @Sendable (String) -> Void
   ) throws(ControlError) -> ExitStatus {
     let orders: [UInt8]
     do {
@@ -77,7 +81,8 @@ enum MachineRunner {
       // A console file is written out here: inside there is no such folder.
       if case .file = configuration.serial { inside.serial = .interactive }
       orders = [UInt8](
-        try JSONEncoder().encode(Orders(configuration: inside, reason: reason, processID: getpid())))
+        try JSONEncoder().encode(
+          Orders(configuration: inside, reason: reason, processID: getpid(), onTerminal: isatty(2) == 1)))
     } catch {
       throw ControlError(.hostFailure, "the configuration cannot be written down: \(error)")
     }
@@ -86,6 +91,7 @@ enum MachineRunner {
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
     machine.input = input ?? -1
+    machine.steered = steered
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
     if let file { machine.output = file }
@@ -110,7 +116,7 @@ enum MachineRunner {
   /// Touches what a run needs, so that its pages are in memory and its code has run once when the state is saved.
   private static func warm() {
     let example = VirtualMachineConfiguration(name: "warm", kernel: "/")
-    let orders = Orders(configuration: example, reason: "", processID: 1)
+    let orders = Orders(configuration: example, reason: "", processID: 1, onTerminal: false)
     if let json = try? JSONEncoder().encode(orders) { _ = try? JSONDecoder().decode(Orders.self, from: json) }
   }
 
@@ -118,7 +124,9 @@ enum MachineRunner {
     let say: @Sendable (String) -> Void = { StandardError.line($0) }
     do {
       let early = try EarlyInterruption()
+      defer { early.end() }
       let orders = try JSONDecoder().decode(Orders.self, from: Data(inner.configuration))
+      if orders.onTerminal { StandardError.isTerminal.store(true, ordering: .relaxed) }
       guard let kernel = inner.files.first else { return ExitStatus.hostFailure.rawValue }
       let configuration = orders.configuration
       let files = BootFiles(

@@ -2,12 +2,16 @@
 
 import ControlAPI
 import Glibc
+import Synchronization
 
 /// Lines for people, on standard error.
 enum StandardError {
+  /// Whether people read it on a terminal. Inside the software machine that is known outside.
+  static let isTerminal = Atomic(isatty(2) == 1)
+
   /// `lis: …`. The carriage return matters while the terminal is raw, and only there.
   static func line(_ text: String) {
-    let end = isatty(2) == 1 ? "\r\n" : "\n"
+    let end = isTerminal.load(ordering: .relaxed) ? "\r\n" : "\n"
     var bytes = Array("lis: \(text)\(end)".utf8)
     _ = unsafe write(2, &bytes, bytes.count)
   }

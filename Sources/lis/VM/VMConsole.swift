@@ -26,20 +26,18 @@ struct VMConsole: ControlCommand {
     let client = machine.client
     // Before the terminal changes its mode: a machine that is not there is a plain error.
     _ = try await client.describe()
-    let terminal = readOnly ? nil : TerminalInput()
-    defer { terminal?.end() }
-    let isRaw = terminal != nil && isatty(0) == 1
+    let isRaw = !readOnly && isatty(0) == 1
     if isRaw { StandardError.line("attached to \(machine.name); Ctrl-] detaches") }
     do throws(ControlError) {
-      let replay = replay
-      let input = terminal?.input
+      let (replay, readOnly) = (replay, readOnly)
       try await Interruption.cancels { () async throws(ControlError) in
-        let typing = Task { if let input { await Self.type(input, client) } }
+        let terminal = readOnly ? nil : TerminalInput()
+        defer { terminal?.end() }
+        let typing = Task { if let input = terminal?.input { await Self.type(input, client) } }
         defer { typing.cancel() }
         try await client.consoleOutput(replay: replay) { StandardOutput.write($0) }
       }
     } catch {
-      terminal?.end()
       // Detaching is how this command is meant to end.
       guard error.code == .cancelled, isRaw else { throw error }
       StandardError.raw("\n")

@@ -13,9 +13,15 @@ from harness.suite import case, expect, expect_equal
 def make(vm, size):
     """A file of that size that no two tests share, and its hash."""
     path = vm.folder / f"file-{size}"
-    data = random.Random(size).randbytes(size)
-    path.write_bytes(data)
-    return str(path), hashlib.sha256(data).hexdigest()
+    source = random.Random(size)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        # In pieces: Python has a limit for one.
+        for start in range(0, size, 1 << 20):
+            piece = source.randbytes(min(1 << 20, size - start))
+            file.write(piece)
+            digest.update(piece)
+    return str(path), digest.hexdigest()
 
 
 def copies(suite, guest):

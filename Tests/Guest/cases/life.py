@@ -18,6 +18,13 @@ def steady(before, after):
     expect(after["data"] <= before["data"] + 1024, f"memory {before} -> {after}")
 
 
+def check_steady(suite, vm, before):
+    with suite.check("host memory, threads and descriptors are constant"):
+        after = vm.host_figures()
+        suite.note(f"before: {before}, after: {after}")
+        steady(before, after)
+
+
 def reboots(suite, guest, rounds):
     with Machine(suite, guest, memory="256M") as vm:
         vm.services_ready()
@@ -48,12 +55,18 @@ case("reboot in place 20 times, 6.12-cloud", depth="full", guest="6.12-cloud", r
 def kexec(suite, guest):
     with Machine(suite, guest, memory="512M", kexec=True) as vm:
         vm.services_ready()
-        with suite.check("kexec into the same kernel, all services return"):
-            vm.sh("kexec -l /boot/vmlinuz --initrd=/boot/initramfs --command-line=\"$(cat /proc/cmdline)\"", 120)
-            since = vm.console.mark()
-            vm.console.send(b"0 kexec -e\n")
-            vm.rebooted(since)
-            vm.services_ready()
+        figures = []
+        for times in ["once", "twice"]:
+            with suite.check(f"kexec into the same kernel {times}, all services return"):
+                vm.sh("kexec -l /boot/vmlinuz --initrd=/boot/initramfs --command-line=\"$(cat /proc/cmdline)\"", 120)
+                since = vm.console.mark()
+                vm.console.send(b"0 kexec -e\n")
+                vm.rebooted(since)
+                vm.services_ready()
+                figures.append(vm.host_figures())
+        with suite.check("host memory, threads and descriptors are constant"):
+            suite.note(f"after the first: {figures[0]}, after the last: {figures[-1]}")
+            steady(figures[0], figures[-1])
         with suite.check("the machine was not reset for it"):
             expect_equal(vm.show()["resets"], 0, "resets")
 
@@ -63,9 +76,11 @@ case("kexec 6.12-cloud", depth="full", guest="6.12-cloud")(kexec)
 
 
 @case("panic without a crash kernel, 6.1-cloud", depth="normal", guest="6.1-cloud")
+@case("panic without a crash kernel, 6.12-cloud", depth="full", guest="6.12-cloud")
 def panic(suite, guest):
     with Machine(suite, guest, memory="256M") as vm:
         vm.services_ready()
+        before = vm.host_figures()
         events = Background(vm, "events", vm.name, "--format", "json")
         time.sleep(1)
         since = vm.console.mark()
@@ -82,11 +97,13 @@ def panic(suite, guest):
         with suite.check("the event stream told it"):
             lines = [json.loads(line) for line in events.stop() if line.strip()]
             expect(any(event["kind"] == "panic" for event in lines), f"events: {[one['kind'] for one in lines]}")
+        check_steady(suite, vm, before)
 
 
 def crash_kernel(suite, guest):
     with Machine(suite, guest, memory="768M", kexec=True, command_line="crashkernel=256M") as vm:
         vm.services_ready()
+        before = vm.host_figures()
         with suite.check("sysrq-c starts the crash kernel, all services return in it"):
             vm.sh("kexec -p /boot/vmlinuz --initrd=/boot/initramfs "
                   "--command-line='console=ttyS0 quiet panic=-1 lis.daemons nr_cpus=1'", 120)
@@ -102,6 +119,7 @@ def crash_kernel(suite, guest):
             vm.rebooted(since)
             vm.sh("! test -e /proc/vmcore")
             vm.services_ready()
+        check_steady(suite, vm, before)
 
 
 case("crash kernel, 6.1-cloud", depth="normal", guest="6.1-cloud")(crash_kernel)
@@ -109,6 +127,7 @@ case("crash kernel, 6.12-cloud", depth="full", guest="6.12-cloud")(crash_kernel)
 
 
 @case("spinning processors, 6.1-cloud", depth="normal", guest="6.1-cloud")
+@case("spinning processors, 6.12-cloud", depth="full", guest="6.12-cloud")
 def spinning(suite, guest):
     with Machine(suite, guest, memory="256M", files={"root/spin.ko": spinning_module(guest)}) as vm:
         vm.services_ready()
@@ -130,6 +149,7 @@ def spinning(suite, guest):
 
 
 @case("life cycle, 6.1-cloud", depth="normal", guest="6.1-cloud")
+@case("life cycle, 6.12-cloud", depth="full", guest="6.12-cloud")
 def life_cycle(suite, guest):
     with Machine(suite, guest, memory="256M") as vm:
         vm.services_ready()
