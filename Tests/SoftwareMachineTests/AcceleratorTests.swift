@@ -6,10 +6,10 @@ import Testing
 
 @Suite struct AcceleratorTests {
   @Test func flagsOfTheProcessorAreWholeWords() {
-    #expect(KVMProbe.hasVirtualization("model name\t: x\nflags\t\t: fpu vmx sse\n"))
-    #expect(KVMProbe.hasVirtualization("flags : svm"))
-    #expect(!KVMProbe.hasVirtualization("flags\t\t: fpu svm_lock vmxoff\n"))
-    #expect(!KVMProbe.hasVirtualization(""))
+    #expect(KVMProbe.hasVirtualization(Array("model name\t: x\nflags\t\t: fpu vmx sse\n".utf8)))
+    #expect(KVMProbe.hasVirtualization(Array("flags : svm".utf8)))
+    #expect(!KVMProbe.hasVirtualization(Array("flags\t\t: fpu svm_lock vmxoff\n".utf8)))
+    #expect(!KVMProbe.hasVirtualization(Array("".utf8)))
   }
 
   @Test func autoFallsBackAndSaysWhy() throws {
@@ -38,9 +38,9 @@ import Testing
 
   @Test func aMissingOrWrongDevice() {
     let flags = "flags : vmx"
-    #expect(KVMProbe.look(at: "/nonexistent/kvm", processorFlags: flags) == .noDevice(path: "/nonexistent/kvm"))
-    #expect(KVMProbe.look(at: "/dev/null", processorFlags: flags) == .notKVM(path: "/dev/null"))
-    #expect(KVMProbe.look(at: "/nonexistent/kvm", processorFlags: "flags : sse") == .noHardware)
+    #expect(KVMProbe.look(at: "/nonexistent/kvm", cpuinfo: Array(flags.utf8)) == .noDevice(path: "/nonexistent/kvm"))
+    #expect(KVMProbe.look(at: "/dev/null", cpuinfo: Array(flags.utf8)) == .notKVM(path: "/dev/null"))
+    #expect(KVMProbe.look(at: "/nonexistent/kvm", cpuinfo: Array("flags : sse".utf8)) == .noHardware)
   }
 
   @Test func memoryComesInClasses() {

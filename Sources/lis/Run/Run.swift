@@ -8,6 +8,8 @@ import VirtualMachine
 /// `lis run`: one machine, in the foreground.
 struct Run: ControlCommand {
   static let configuration = CommandConfiguration(
+    // Named here: to make the name from the type costs a start as much as opening KVM.
+    commandName: "run",
     abstract: "Run a machine in the foreground.",
     discussion: """
       A machine is described by flags, by a YAML file with the same keys, or by both: flags win. Paths in the file are \
