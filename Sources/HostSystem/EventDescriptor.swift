@@ -3,12 +3,13 @@
 import CLinux
 import Glibc
 
-/// An eventfd(2): a counter that a thread, KVM or io_uring sleeps on. Non-blocking; any thread may call it.
+/// An eventfd(2): a counter that a thread, KVM or io_uring sleeps on. Any thread may call it.
 public struct EventDescriptor: ~Copyable, Sendable {
   private let descriptor: Descriptor
 
-  public init() throws(SystemError) {
-    let number = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+  /// `blocking`: for io_uring, whose reads of a non-blocking one do not wait. `drain` waits then, too.
+  public init(blocking: Bool = false) throws(SystemError) {
+    let number = eventfd(0, Int32(blocking ? EFD_CLOEXEC : EFD_CLOEXEC | EFD_NONBLOCK))
     guard number >= 0 else { throw SystemError("eventfd") }
     descriptor = Descriptor(owning: number)
   }

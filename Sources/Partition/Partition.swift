@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 import Synchronization
 import VMBus
 
@@ -124,7 +125,7 @@ public final class Partition: Sendable {
       for processor in virtualProcessors {
         let core = core
         state.threads.append(
-          try DedicatedThread(name: "vp\(processor.index)") {
+          try DedicatedThread.forPartition(name: "vp\(processor.index)") {
             do throws(PartitionError) {
               let loop = try ProcessorLoop(processor, core)
               loop.serve()

@@ -27,11 +27,11 @@ final class ServiceThread: Sendable {
       // Registered silent; armed for one event when somebody waits.
       try Self.add(poll.number, processor.endOfMessage.number, events: 0, mark: UInt64(processor.index))
     }
-    let started = try DedicatedThread(name: "synic") { [self] in watch() }
+    let started = try DedicatedThread.forPartition(name: "synic") { [self] in watch() }
     threads.withLock { $0.append(started) }
     if let sink, let port = core.serial {
       do {
-        let started = try DedicatedThread(name: "serial") { [self] in carry(port, sink) }
+        let started = try DedicatedThread.forPartition(name: "serial") { [self] in carry(port, sink) }
         threads.withLock { $0.append(started) }
       } catch {
         stop()

@@ -7,3 +7,4 @@
 #include "Files.h"
 #include "KVM.h"
 #include "Processes.h"
+#include "Rings.h"

@@ -6,6 +6,8 @@ public enum MachineState: String, Codable, CaseIterable, Sendable {
   case starting
   case running
   case paused
+  /// Paused by itself: a disk's file finds no space on the host. It goes on by itself when there is some.
+  case pausedCritical = "paused-critical"
   /// A polite shutdown or reboot was asked for and the guest has not acted on it yet.
   case stopping
   /// Over; the process is about to exit.

@@ -124,6 +124,7 @@ extension Rendering {
     switch MachineState(rawValue: state) {
     case .running: .good
     case .starting, .stopping, .paused: .warning
+    case .pausedCritical: .bad
     case .ended: .faint
     case nil: .bad
     }

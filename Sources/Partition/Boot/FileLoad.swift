@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSystem
 import Synchronization
 
 /// Reads the boot files into memory on a thread of its own, while KVM builds the machine: that waits for the host's
@@ -16,7 +17,7 @@ final class FileLoad {
 
   init(_ loader: BootLoader, into memory: GuestMemory) throws(PartitionError) {
     let outcome = outcome
-    thread = try DedicatedThread(name: "load") {
+    thread = try DedicatedThread.forPartition(name: "load") {
       do throws(PartitionError) { try loader.loadFiles(into: memory) } catch {
         outcome.error.withLock { $0 = error }
       }

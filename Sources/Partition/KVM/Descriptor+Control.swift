@@ -46,3 +46,14 @@ extension EventDescriptor {
     }
   }
 }
+
+extension DedicatedThread {
+  /// A new one, with a partition's words for its failure.
+  public static func forPartition(
+    name: String, _ body: @escaping @Sendable () -> Void
+  ) throws(PartitionError) -> DedicatedThread {
+    do throws(SystemError) { return try DedicatedThread(name: name, body) } catch {
+      throw .system(operation: "starting thread \(name)", errno: error.error)
+    }
+  }
+}

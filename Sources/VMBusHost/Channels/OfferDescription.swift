@@ -11,6 +11,8 @@ public struct OfferDescription: Equatable, Sendable {
   public var flags: OfferFlags
   /// In named pipe mode; goes to the start of the user data.
   public var pipeMode: PipeMode?
+  /// The device's own, outside of named pipe mode.
+  public var userData: UserData
   /// Memory-mapped I/O space that the device needs, in MiB.
   public var mmioMegabytes: UInt16
   /// 0: the primary channel. Others are offered only when the guest asked the device for them, and are gone after a
@@ -19,12 +21,13 @@ public struct OfferDescription: Equatable, Sendable {
 
   public init(
     classID: GUID, instanceID: GUID, flags: OfferFlags = .none, pipeMode: PipeMode? = nil,
-    mmioMegabytes: UInt16 = 0, subChannelIndex: UInt16 = 0
+    userData: UserData = UserData(), mmioMegabytes: UInt16 = 0, subChannelIndex: UInt16 = 0
   ) {
     self.classID = classID
     self.instanceID = instanceID
     self.flags = flags
     self.pipeMode = pipeMode
+    self.userData = userData
     self.mmioMegabytes = mmioMegabytes
     self.subChannelIndex = subChannelIndex
   }
@@ -46,6 +49,7 @@ public struct OfferDescription: Equatable, Sendable {
     offer.flags = flags
     offer.mmioMegabytes = mmioMegabytes
     offer.subChannelIndex = subChannelIndex
+    offer.userData = userData
     if let pipeMode { offer.userData.words[0] = UInt64(pipeMode.rawValue) }
     return offer
   }

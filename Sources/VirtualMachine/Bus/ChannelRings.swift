@@ -6,13 +6,13 @@ import VMBus
 /// Both rings of an open channel, over the guest's pages. Used by one thread at a time, under its owner's lock.
 @safe
 final class ChannelRings {
-  /// A packet that the guest may send is at most this long: descriptor lengths are 16-bit counts of 8 bytes, but no
-  /// guest ring of an integration service is larger than 16 KiB. Larger ones are corrupt by definition of the service.
+  /// Where packets are copied to. A packet that does not fit is corrupt by definition of the device, which says how long
+  /// its packets are.
   private let buffer: UnsafeMutableRawBufferPointer
   private let incomingPages: UnsafeMutablePointer<UnsafeMutableRawPointer>
   private let outgoingPages: UnsafeMutablePointer<UnsafeMutableRawPointer>
   private var reader: RingReader<PagedRingStorage>
-  private var writer: RingWriter<PagedRingStorage>
+  var writer: RingWriter<PagedRingStorage>
 
   /// `incoming` and `outgoing` are page frame numbers, header page first, as `ChannelOpening` has them. Throws when a
   /// frame is not memory or an index in a header page is out of range.
@@ -71,12 +71,14 @@ final class ChannelRings {
   /// Packets that one turn takes. A guest that floods its ring must not keep the thread from the other services.
   static let batchLimit = 64
 
-  /// Hands the packets that are there to `body`, at most `batchLimit` of them.
-  func drain(_ body: (Packet, RawSpan) -> Void) throws(RingError) -> Drained {
+  /// Hands the packets that are there to `body`, at most `batchLimit` of them, as long as `accepts`.
+  func drain(
+    while accepts: () -> Bool = { true }, _ body: (Packet, RawSpan) -> Void
+  ) throws(RingError) -> Drained {
     var drained = Drained()
     var count = 0
     repeat {
-      while let packet = try unsafe reader.next(into: buffer) {
+      while accepts(), let packet = try unsafe reader.next(into: buffer) {
         body(packet, unsafe RawSpan(_unsafeBytes: buffer).extracting(first: packet.byteCount))
         count += 1
         if count == Self.batchLimit {
@@ -87,7 +89,7 @@ final class ChannelRings {
       }
       drained.signal = reader.commit() || drained.signal
       // A packet that came between the last look and the commit came without a signal.
-    } while reader.unmaskInterrupts()
+    } while reader.unmaskInterrupts() && accepts()
     return drained
   }
 

@@ -10,8 +10,9 @@ import VMBusHost
 protocol ChannelOwner: AnyObject, Sendable {
   /// Whether the device accepts the opening.
   func open(_ opening: ChannelOpening) -> Bool
-  /// Returns when nothing uses the channel's rings any more.
-  func close(_ channel: ChannelID)
+  /// Returns when nothing uses the channel's rings any more, nor memory that came through them. The result: sub-channels
+  /// that end with this one, to be rescinded.
+  func close(_ channel: ChannelID) -> [ChannelID]
   func retarget(_ channel: ChannelID, to vp: VPIndex)
   /// A signal that came as a hypercall, because no doorbell was bound at that instant.
   func signalled(_ channel: ChannelID)
@@ -31,21 +32,19 @@ enum BusNotice: Sendable {
 final class PartitionBus: Sendable {
   private struct State {
     var server: BusServer
+    var owners: [ChannelID: any ChannelOwner] = [:]
     var effects: [BusServerEffect] = []
   }
 
   private let state: Mutex<State>
   private let partition: PartitionPort
-  private let owner: any ChannelOwner
   private let notice: @Sendable (BusNotice) -> Void
 
   init(
-    server: BusServer, partition: PartitionPort, owner: any ChannelOwner,
-    notice: @escaping @Sendable (BusNotice) -> Void
+    server: BusServer, partition: PartitionPort, notice: @escaping @Sendable (BusNotice) -> Void
   ) {
     state = Mutex(State(server: server))
     self.partition = partition
-    self.owner = owner
     self.notice = notice
   }
 
@@ -67,8 +66,12 @@ final class PartitionBus: Sendable {
   func signalEvent(connection: UInt32, flag: UInt16) -> UInt16 {
     // Linux always uses flag 0 and one connection per channel.
     guard flag == 0 else { return HypercallStatus.invalidParameter.rawValue }
-    let channel = state.withLock { $0.server.openChannel(signalledOn: ConnectionID(connection)) }
-    guard let channel else { return HypercallStatus.invalidConnectionID.rawValue }
+    let open = state.withLock { state in
+      state.server.openChannel(signalledOn: ConnectionID(connection)).flatMap { channel in
+        state.owners[channel].map { (channel, $0) }
+      }
+    }
+    guard let (channel, owner) = open else { return HypercallStatus.invalidConnectionID.rawValue }
     owner.signalled(channel)
     return HypercallStatus.success.rawValue
   }
@@ -78,10 +81,17 @@ final class PartitionBus: Sendable {
 
   // MARK: From the machine
 
-  /// `assigned` learns the channel's number before the guest can hear of it.
-  func offer(_ description: OfferDescription, assigned: (ChannelID) -> Void) throws(BusServerError) {
+  /// `owner` answers for the channel from now on; `assigned` learns its number before the guest can hear of it. `when`:
+  /// whether it is still wanted, asked when no channel can be opened or closed meanwhile.
+  func offer(
+    _ description: OfferDescription, owner: any ChannelOwner, when isWanted: () -> Bool = { true },
+    assigned: (ChannelID) -> Void
+  ) throws(BusServerError) {
     try state.withLock { state throws(BusServerError) in
-      assigned(try state.server.offer(description))
+      guard isWanted() else { return }
+      let channel = try state.server.offer(description)
+      state.owners[channel] = owner
+      assigned(channel)
       carryOut(&state)
     }
   }
@@ -117,23 +127,33 @@ final class PartitionBus: Sendable {
   // MARK: Under the lock
 
   private func carryOut(_ state: inout State) {
-    // No effect's execution makes another one, so one pass is enough.
-    let effects = state.effects
-    state.effects.removeAll(keepingCapacity: true)
-    for effect in effects {
-      switch effect {
-      case .contacted(let version, _): notice(.contacted(version))
-      case .openChannel(let opening): state.server.openCompleted(opening.ticket, success: owner.open(opening))
-      case .closeChannel(let channel): owner.close(channel)
-      case .retargetChannel(let channel, let vp): owner.retarget(channel, to: vp)
-      // The integration services share no memory but their rings, and those end with `closeChannel`.
-      case .releaseGPADL: break
-      case .channelReleased: break
-      case .unloaded: notice(.unloaded)
-      case .refused(let refusal, let type): notice(.refused(refusal, type))
-      }
+    // Closing a channel may end its sub-channels, which have none: two rounds at most.
+    while !state.effects.isEmpty {
+      let effects = state.effects
+      state.effects.removeAll(keepingCapacity: true)
+      for effect in effects { carryOut(effect, &state) }
     }
     deliver(&state)
+  }
+
+  private func carryOut(_ effect: BusServerEffect, _ state: inout State) {
+    switch effect {
+    case .contacted(let version, _): notice(.contacted(version))
+    case .openChannel(let opening):
+      let isOpen = state.owners[opening.channel]?.open(opening) ?? false
+      state.server.openCompleted(opening.ticket, success: isOpen)
+    case .closeChannel(let channel):
+      // Gone already when the guest unloaded.
+      for other in state.owners[channel]?.close(channel) ?? [] {
+        try? state.server.rescind(other, effects: &state.effects)
+      }
+    case .retargetChannel(let channel, let vp): state.owners[channel]?.retarget(channel, to: vp)
+    // No device shares memory but its rings, and those end with `closeChannel`.
+    case .releaseGPADL: break
+    case .channelReleased(let channel): state.owners[channel] = nil
+    case .unloaded: notice(.unloaded)
+    case .refused(let refusal, let type): notice(.refused(refusal, type))
+    }
   }
 
   /// Moves messages into the guest's slot until it is busy or none is left.

@@ -6,6 +6,7 @@ import Glibc
 import HostSystem
 public import Partition
 import ServiceProviders
+public import VirtualDisks
 
 extension ControlError {
   /// A partition's error as the control API and the command line report it: what, which input, what to do.
@@ -50,6 +51,15 @@ extension ControlError {
       self.init(.hostFailure, "KVM did not take a doorbell for connection \(connection): \(Self.text(code))")
     case .wrongState(let state): self.init(.wrongState, state)
     case .system(let operation, let code): self.init(.hostFailure, "\(operation) failed: \(Self.text(code))")
+    }
+  }
+
+  /// An image's error, which names file, structure and offset already.
+  public init(_ error: ImageError) {
+    switch error.reason {
+    case .store, .damaged, .unsupported, .parent: self.init(.input, String(describing: error))
+    case .invalid: self.init(.badRequest, String(describing: error))
+    case .readOnly, .poisoned, .closed: self.init(.wrongState, String(describing: error))
     }
   }
 

@@ -62,7 +62,7 @@ extension VirtualMachine: VirtualMachineControl {
     try await onLifeQueue { [self] () throws(ControlError) in
       switch life.value.state {
       case .running, .stopping: break
-      case .paused: throw ControlError(.wrongState, "the machine is paused already")
+      case .paused, .pausedCritical: throw ControlError(.wrongState, "the machine is paused already")
       case .starting: throw ControlError(.wrongState, "the machine is still starting", remedy: "try again")
       case .ended: throw Self.over
       }
@@ -75,6 +75,11 @@ extension VirtualMachine: VirtualMachineControl {
 
   public func resume() async throws(ControlError) {
     try await onLifeQueue { [self] () throws(ControlError) in
+      if life.value.state == .pausedCritical {
+        throw ControlError(
+          .wrongState, "the machine waits for space on the host for one of its disks",
+          remedy: "make room: it goes on by itself")
+      }
       guard life.value.state == .paused else {
         throw life.value.isOver ? Self.over : ControlError(.wrongState, "the machine is not paused")
       }
@@ -87,7 +92,7 @@ extension VirtualMachine: VirtualMachineControl {
 
   public func injectNMI() async throws(ControlError) {
     try await onLifeQueue { [self] () throws(ControlError) in
-      guard life.value.state != .paused else {
+      guard life.value.state != .paused, life.value.state != .pausedCritical else {
         throw ControlError(.wrongState, "the machine is paused", remedy: "resume it first")
       }
       if life.value.isOver { throw Self.over }
@@ -102,6 +107,9 @@ extension VirtualMachine: VirtualMachineControl {
     case .running: break
     case .stopping: throw ControlError(.busy, "the guest has been asked to go already", remedy: "wait, or use force")
     case .paused: throw ControlError(.wrongState, "the machine is paused", remedy: "resume it first")
+    case .pausedCritical:
+      throw ControlError(
+        .wrongState, "the machine waits for space on the host", remedy: "make room, or switch it off with force")
     case .starting: throw ControlError(.wrongState, "the machine is still starting", remedy: "try again")
     case .ended: throw Self.over
     }

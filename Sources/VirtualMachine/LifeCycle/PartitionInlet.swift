@@ -47,6 +47,12 @@ final class PartitionInlet: PartitionDelegate {
     machine.lifeQueue.async { machine.crashed(report) }
   }
 
+  /// A disk waits for space, or does not any more.
+  func spaceChanged(isShort: Bool, drive: String) {
+    guard let machine else { return }
+    machine.lifeQueue.async { machine.spaceChanged(isShort: isShort, drive: drive) }
+  }
+
   /// The guest's data exchange daemon is there, for the first time or again.
   func keyValuesReady() {
     guard let machine else { return }

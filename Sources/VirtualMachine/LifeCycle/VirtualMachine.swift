@@ -23,6 +23,7 @@ public final class VirtualMachine: Sendable {
   let partition: Partition
   let bus: PartitionBus
   let services: ServiceGroup
+  let storage: StorageGroup
   let life = Watched(Life())
   /// Starting, stopping, pausing, resetting and switching services: one at a time.
   let lifeQueue = DispatchQueue(label: "swift-lis.life")
@@ -64,6 +65,10 @@ public final class VirtualMachine: Sendable {
     } catch {
       throw ControlError(error)
     }
+    storage = StorageGroup(
+      machine: configuration.name, processors: configuration.processors, port: port, events: events,
+      spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
+    try storage.open(configuration.disks)
     port.connect(partition)
     serialInput.connect { [weak partition] bytes in partition?.serialInput(bytes) ?? bytes.count }
     let server = BusServer(
@@ -71,7 +76,7 @@ public final class VirtualMachine: Sendable {
       processorCount: configuration.processors,
       guestFrames: partition.memory.ranges.map { $0.base >> 12..<$0.end >> 12 })
     bus = PartitionBus(
-      server: server, partition: port, owner: services, notice: { events.record($0) })
+      server: server, partition: port, notice: { events.record($0) })
     inlet.connect(self)
   }
 
@@ -85,6 +90,7 @@ public final class VirtualMachine: Sendable {
         let hostItems = ServiceCatalogue.identity(configuration, hostName: Self.hostName()).items
         services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
         for service in services.toOffer { offer(service) }
+        storage.offer(on: bus)
         life.update {
           $0.state = .running
           $0.startedAt = .now
@@ -127,7 +133,7 @@ public final class VirtualMachine: Sendable {
   func offer(_ service: IntegrationService) {
     let description = OfferDescription.integrationService(classID: service.classID, instanceID: service.instanceID)
     do throws(BusServerError) {
-      try bus.offer(description) { services.offered(service, as: $0) }
+      try bus.offer(description, owner: services) { services.offered(service, as: $0) }
     } catch {
       events.record(.service, "\(service.name): not offered: \(error)", details: ["service": "\(service.name)"])
     }
@@ -149,6 +155,30 @@ public final class VirtualMachine: Sendable {
     }
   }
 
+  /// A disk's file finds no space on the host, or has found some: the guest stands still in between, so that none of its
+  /// writes fails.
+  func spaceChanged(isShort: Bool, drive: String) {
+    let state = life.value.state
+    do throws(PartitionError) {
+      if isShort, state == .running || state == .stopping {
+        try partition.pause()
+        services.partitionPaused()
+        life.update { $0.state = .pausedCritical }
+        events.record(
+          .state, "paused: there is no space for \(drive) on the host",
+          details: ["state": MachineState.pausedCritical.rawValue, "disk": drive])
+      } else if !isShort, state == .pausedCritical {
+        try partition.resume()
+        services.partitionResumed()
+        life.update { $0.state = .running }
+        events.record(
+          .state, "running again: there is space for \(drive)", details: ["state": MachineState.running.rawValue])
+      }
+    } catch {
+      events.record(.state, "not \(isShort ? "paused" : "resumed"): \(ControlError(error).message)", details: [:])
+    }
+  }
+
   /// A reset in place: the same process, threads and memory, a new guest.
   func restart(_ why: String) {
     guard !life.value.isOver else { return }
@@ -157,6 +187,7 @@ public final class VirtualMachine: Sendable {
     } catch {
       // Already stopped by its own end: nothing to pause.
     }
+    storage.giveUpWaiting()
     bus.reset()
     do throws(PartitionError) {
       try partition.reset()
@@ -177,8 +208,10 @@ public final class VirtualMachine: Sendable {
   func finish(_ end: MachineEnd, _ detail: String?) {
     guard !life.value.isOver else { return }
     partition.stop()
+    storage.giveUpWaiting()
     bus.reset()
     services.stop()
+    storage.stop()
     var details = ["state": MachineState.ended.rawValue, "end": end.rawValue]
     if let detail { details["detail"] = detail }
     events.record(.state, "ended: \(detail ?? end.rawValue)", details: details)

@@ -2,6 +2,7 @@
 
 import DeviceProtocols
 import Glibc
+import HostSystem
 import Partition
 import ServiceProviders
 import Synchronization
@@ -80,7 +81,7 @@ final class ServiceGroup: ChannelOwner {
     }
   }
 
-  func close(_ channel: ChannelID) {
+  func close(_ channel: ChannelID) -> [ChannelID] {
     mutate { state, outcome in
       guard let service = Self.service(with: channel, in: state), var offered = state.services[service] else { return }
       if let connection = offered.connection {
@@ -93,6 +94,7 @@ final class ServiceGroup: ChannelOwner {
       settle(service, &offered, &state, &outcome)
       state.services[service] = offered
     }
+    return []
   }
 
   func retarget(_ channel: ChannelID, to vp: VPIndex) {
@@ -225,7 +227,7 @@ final class ServiceGroup: ChannelOwner {
 
   /// Starts the thread. It ends with `stop`.
   func start() throws(PartitionError) {
-    let handle = try DedicatedThread(name: "services") { [self] in run() }
+    let handle = try DedicatedThread.forPartition(name: "services") { [self] in run() }
     thread.withLock { $0 = handle }
   }
 

@@ -56,7 +56,7 @@ final class ConsoleReader: Sendable {
     wake = try EventDescriptor.forPartition()
     let stop = wake.number
     thread = Mutex(
-      try DedicatedThread(name: "console") {
+      try DedicatedThread.forPartition(name: "console") {
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
           var polled = [

@@ -2,6 +2,7 @@
 
 import CLinux
 import Glibc
+import HostSystem
 public import Partition
 import Synchronization
 
@@ -22,7 +23,7 @@ public final class SignalWatch: Sendable {
     (readEnd, writeEnd) = (read, write)
     do throws(PartitionError) {
       thread = Mutex(
-        try DedicatedThread(name: "signals") {
+        try DedicatedThread.forPartition(name: "signals") {
           var byte: UInt8 = 0
           while true {
             let count = unsafe Glibc.read(read, &byte, 1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ControlAPI
+import HostSystem
 import Partition
 import Synchronization
 import VirtualDisks
@@ -54,7 +55,7 @@ enum DiskWork {
     let result = await withCheckedContinuation {
       (continuation: CheckedContinuation<Result<Value, OperationError>, Never>) in
       do throws(PartitionError) {
-        let started = try DedicatedThread(name: "disk") { continuation.resume(returning: body()) }
+        let started = try DedicatedThread.forPartition(name: "disk") { continuation.resume(returning: body()) }
         thread.withLock { $0 = started }
       } catch {
         // Without a thread of its own it blocks this one, which nobody else needs.

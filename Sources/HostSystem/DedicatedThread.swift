@@ -16,11 +16,11 @@ public final class DedicatedThread: Sendable {
   }
 
   /// The pthread_t, for signals.
-  let handle: UInt
+  public let handle: UInt
   private let joined = Atomic<Bool>(false)
 
   /// `name` has at most 15 bytes. The thread takes no signals but its own faults.
-  public init(name: String, _ body: @escaping @Sendable () -> Void) throws(PartitionError) {
+  public init(name: String, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
     var handle = pthread_t()
     let start = unsafe Unmanaged.passRetained(Start(name, body))
     let result = unsafe pthread_create(
@@ -34,7 +34,7 @@ public final class DedicatedThread: Sendable {
       }, start.toOpaque())
     guard result == 0 else {
       unsafe start.release()
-      throw .system(operation: "starting thread \(name)", errno: result)
+      throw SystemError("pthread_create", name, error: result)
     }
     self.handle = handle
   }
