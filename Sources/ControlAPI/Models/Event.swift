@@ -21,8 +21,6 @@ public struct Event: Codable, Hashable, Sendable {
     public static let copy = Kind(rawValue: "copy")
     /// File systems frozen, thawed, thawed by deadline.
     public static let snapshot = Kind(rawValue: "snapshot")
-    /// A disk or disc came, went, changed its size, waits for space; details: `controller`, `lun`.
-    public static let disk = Kind(rawValue: "disk")
     /// The guest's clock was set.
     public static let time = Kind(rawValue: "time")
     /// A disk was added, removed or resized, its disc changed, or a request to it failed; details: `disk` (where it is),

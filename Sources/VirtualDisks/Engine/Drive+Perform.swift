@@ -154,7 +154,9 @@ extension Drive {
     unsafe buffer.forEach(limit: request.byteCount) { offset, piece in
       guard differs == nil else { return }
       let stored = unsafe bounce.bytes[Int(offset)...].prefix(piece.count)
-      differs = unsafe zip(stored, piece).enumerated().first { $0.element.0 != $0.element.1 }.map { offset + UInt64($0.offset) }
+      differs = unsafe zip(stored, piece).enumerated().first { $0.element.0 != $0.element.1 }.map {
+        offset + UInt64($0.offset)
+      }
     }
     return differs.map { .failure(.miscompare, at: request.byteOffset + $0) } ?? .success
   }

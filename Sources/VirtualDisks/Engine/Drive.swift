@@ -94,7 +94,8 @@ public final class Drive: Sendable {
   }
 
   /// The image for a request that fits, or why there is none.
-  func access(_ request: DriveRequest) -> Result<(image: any DiskImage, sector: UInt64, isDurable: Bool), DriveFailure> {
+  func access(_ request: DriveRequest) -> Result<(image: any DiskImage, sector: UInt64, isDurable: Bool), DriveFailure>
+  {
     state.withLock { state in
       guard !state.isRemoved, let medium = state.medium else { return .failure(.mediumAbsent) }
       let sector = UInt64(state.characteristics.logicalSectorSize)

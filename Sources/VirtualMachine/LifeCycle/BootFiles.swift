@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Partition
+public import VirtualDisks
 
-/// Where the guest's kernel and initramfs lie.
+/// Where the guest's kernel and initramfs lie, and where the files of its disks come from.
 public struct BootFiles: Sendable {
   public var kernel: BootFile
   public var initramfs: BootFile?
+  public var images: any StoreOpener
 
-  public init(kernel: BootFile, initramfs: BootFile?) {
+  public init(kernel: BootFile, initramfs: BootFile?, images: any StoreOpener = FileStoreOpener()) {
     self.kernel = kernel
     self.initramfs = initramfs
+    self.images = images
   }
 
   /// The files that the configuration names.
   public init(_ configuration: VirtualMachineConfiguration) {
     kernel = BootFile(path: configuration.kernel)
     initramfs = configuration.initramfs.map { BootFile(path: $0) }
+    images = FileStoreOpener()
   }
 }

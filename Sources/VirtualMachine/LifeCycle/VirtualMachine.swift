@@ -67,7 +67,7 @@ public final class VirtualMachine: Sendable {
     }
     storage = StorageGroup(
       machine: configuration.name, processors: configuration.processors, port: port, events: events,
-      spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
+      opener: files.images, spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
     try storage.open(configuration.disks)
     port.connect(partition)
     serialInput.connect { [weak partition] bytes in partition?.serialInput(bytes) ?? bytes.count }

@@ -40,6 +40,7 @@ final class StorageGroup: DriveSpaceObserver {
   private let port: PartitionPort
   private let bus = AtomicLazyReference<PartitionBus>()
   private let events: EventLog
+  private let opener: any StoreOpener
   /// Told when the first drive finds no space on the host, and when the last of them has found some.
   private let spaceChanged: @Sendable (_ isShort: Bool, _ drive: String) -> Void
   private let state = Mutex(State())
@@ -47,12 +48,13 @@ final class StorageGroup: DriveSpaceObserver {
 
   init(
     machine name: String, processors: Int, port: PartitionPort, events: EventLog,
-    spaceChanged: @escaping @Sendable (_ isShort: Bool, _ drive: String) -> Void
+    opener: any StoreOpener, spaceChanged: @escaping @Sendable (_ isShort: Bool, _ drive: String) -> Void
   ) {
     self.name = name
     self.processors = processors
     self.port = port
     self.events = events
+    self.opener = opener
     self.spaceChanged = spaceChanged
   }
 
@@ -251,7 +253,8 @@ final class StorageGroup: DriveSpaceObserver {
     disk.unit = Int(place.unit)
     let image = disk.path == nil ? nil : try open(disk)
     let drive = Drive(
-      name: "scsi\(place.controller):\(place.unit)", medium: image, characteristics: characteristics(disk, image, place))
+      name: "scsi\(place.controller):\(place.unit)", medium: image, characteristics: characteristics(disk, image, place)
+    )
     drive.observeSpace(self)
     let unit = StorageUnit(number: place.unit, drive: drive)
     let (controller, isNew) = state.withLock { state in
@@ -307,7 +310,7 @@ final class StorageGroup: DriveSpaceObserver {
     options.isWritable = !disk.isReadOnly
     if let sector = disk.sectorByteCount { options.sectorByteCount = sector }
     do throws(ImageError) {
-      return try ImageChain.open(disk.path ?? "", options).image
+      return try ImageChain.open(disk.path ?? "", options, opener: opener).image
     } catch {
       throw ControlError(error)
     }
