@@ -20,6 +20,7 @@ let package = Package(
     .library(name: "VMBusHost", targets: ["VMBusHost"]),
     .library(name: "VMBusGuest", targets: ["VMBusGuest"]),
     .library(name: "BusWalk", targets: ["BusWalk"]),
+    .library(name: "StorageWalk", targets: ["StorageWalk"]),
     .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
     .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
     .library(name: "ServiceClients", targets: ["ServiceClients"]),
@@ -90,6 +91,16 @@ let package = Package(
       name: "ServiceTests",
       dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients"],
       swiftSettings: settings),
+    // Both ends of the storage protocol against each other: for StorageTests and for the fuzzer.
+    .target(
+      name: "StorageWalk",
+      dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "VirtualDisks", "BusWalk"],
+      path: "Tests/StorageWalk", swiftSettings: settings),
+    .testTarget(
+      name: "StorageTests",
+      dependencies: [
+        "VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "VirtualDisks", "BusWalk", "StorageWalk",
+      ], swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
