@@ -127,7 +127,7 @@ let package = Package(
         "lis", "VirtualMachine", "ControlAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "ControlAPI", "Partition", "VMBus"],
+      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "VirtualDisks", "ControlAPI", "Partition", "VMBus"],
       swiftSettings: settings),
   ]
 )

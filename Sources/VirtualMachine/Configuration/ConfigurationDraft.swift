@@ -26,11 +26,15 @@ public struct ConfigurationDraft: Sendable {
     case onCrash = "on-crash"
   }
 
+  /// What a machine can have several of. The flags are called by the singular.
+  public enum DeviceList: String, CaseIterable, Sendable { case disks, dvds }
+
   public private(set) var settings: [Key: Setting] = [:]
   /// `on` or `off` by service name.
   public private(set) var services: [String: Setting] = [:]
   /// Values by KVP key.
   public private(set) var keyValues: [String: Setting] = [:]
+  public private(set) var devices: [DeviceList: [DeviceDraft]] = [:]
 
   public init() {}
 
@@ -47,12 +51,21 @@ public struct ConfigurationDraft: Sendable {
     keyValues[key] = Setting(value, source)
   }
 
-  /// This draft, with everything that `other` says laid over it.
+  /// `absolute` makes an absolute path of the one that the user gave.
+  public mutating func add(_ device: DeviceDraft, to list: DeviceList, absolute: (String) -> String) {
+    var device = device
+    let isEmptyDrive = list == .dvds && device.settings[DeviceDraft.path]?.text == DiskConfiguration.emptyDrive
+    if !isEmptyDrive { device.resolvePath(absolute) }
+    devices[list, default: []].append(device)
+  }
+
+  /// This draft, with everything that `other` says laid over it. Devices add up.
   public func merged(with other: ConfigurationDraft) -> ConfigurationDraft {
     var result = self
     result.settings.merge(other.settings) { $1 }
     result.services.merge(other.services) { $1 }
     result.keyValues.merge(other.keyValues) { $1 }
+    result.devices.merge(other.devices) { $0 + $1 }
     return result
   }
 
@@ -89,6 +102,7 @@ public struct ConfigurationDraft: Sendable {
       }
       configuration.keyValues[key] = setting.text
     }
+    configuration.disks = try DiskConfiguration.finish(disks: devices[.disks] ?? [], dvds: devices[.dvds] ?? [])
     return configuration
   }
 

@@ -18,6 +18,19 @@ public struct ConfigurationError: Error, Hashable, Sendable, CustomStringConvert
     self.isInput = isInput
   }
 
+  /// `message`: what is said of `word`, which is none of `known`. One that is nearly right is pointed out; otherwise
+  /// `hint`, or the list.
+  static func unknown(
+    _ message: String, _ word: String, known: [String], source: String, hint: String? = nil
+  ) -> ConfigurationError {
+    let close = known.map { ($0, EditDistance.between($0, word)) }.min { $0.1 < $1.1 }
+    if let close, close.1 <= 2 {
+      return ConfigurationError(source: source, message, remedy: "did you mean \"\(close.0)\"?")
+    }
+    return ConfigurationError(
+      source: source, message, remedy: hint ?? "known keys are \(known.joined(separator: ", "))")
+  }
+
   public var description: String {
     var text = source.map { "\($0): " } ?? ""
     text += message

@@ -46,6 +46,12 @@ public enum ConfigurationFile {
           draft.set(keyValue: key, setting.text, from: setting.source)
         }
       default:
+        if let list = ConfigurationDraft.DeviceList(rawValue: keyText) {
+          for device in try devices(of: value, keyText, path) {
+            draft.add(device, to: list) { FilePath.join(folder, $0) }
+          }
+          continue
+        }
         guard let key = ConfigurationDraft.Key(rawValue: keyText) else { throw unknown(keyText, source) }
         let text = try scalar(value, keyText, path)
         draft.set(key, resolved(text, key, folder), from: source)
@@ -61,6 +67,30 @@ public enum ConfigurationFile {
       "file:" + FilePath.join(folder, String(text.dropFirst(5)))
     default: text
     }
+  }
+
+  /// A list in which each item is a path, or the keys and values of a device.
+  private static func devices(
+    of node: Node, _ key: String, _ path: String
+  ) throws(ConfigurationError) -> [DeviceDraft] {
+    guard let items = node.sequence else {
+      throw ConfigurationError(
+        source: place(node, path), "\"\(key)\" must be a list", remedy: "begin each item with \"- path: …\"")
+    }
+    var devices: [DeviceDraft] = []
+    for item in items {
+      let source = place(item, path)
+      var device = DeviceDraft(source: source)
+      if item.mapping != nil {
+        for (key, setting) in try children(of: item, key, path) {
+          try device.set(key, setting.text, from: setting.source)
+        }
+      } else {
+        try device.set(DeviceDraft.path, try scalar(item, "an item of \(key)", path), from: source)
+      }
+      devices.append(device)
+    }
+    return devices
   }
 
   private static func children(
@@ -98,13 +128,10 @@ public enum ConfigurationFile {
   }
 
   private static func unknown(_ key: String, _ source: String) -> ConfigurationError {
-    let known = ConfigurationDraft.Key.allCases.map(\.rawValue) + ["services", "kvp"]
-    let close = known.map { ($0, EditDistance.between($0, key)) }.min { $0.1 < $1.1 }
-    if let close, close.1 <= 2 {
-      return ConfigurationError(source: source, "unknown key \"\(key)\"", remedy: "did you mean \"\(close.0)\"?")
-    }
-    return ConfigurationError(
-      source: source, "unknown key \"\(key)\"", remedy: "known keys are \(known.joined(separator: ", "))")
+    let known =
+      ConfigurationDraft.Key.allCases.map(\.rawValue) + ["services", "kvp"]
+      + ConfigurationDraft.DeviceList.allCases.map(\.rawValue)
+    return .unknown("unknown key \"\(key)\"", key, known: known, source: source)
   }
 
   private static func explain(_ error: any Error, _ path: String, _ text: String) -> ConfigurationError {

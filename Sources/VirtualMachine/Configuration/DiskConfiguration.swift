@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlAPI
 public import VirtualDisks
 
 /// A disk or DVD drive on one of the machine's SCSI controllers.
@@ -7,13 +8,13 @@ public struct DiskConfiguration: Codable, Hashable, Sendable {
   public enum Kind: String, Codable, CaseIterable, Sendable { case disk, dvd }
 
   /// Hyper-V's limits.
-  public static let controllers = 0...3
-  public static let units = 0...63
+  public static let controllers = DiskAddress.controllers
+  public static let units = DiskAddress.luns
 
   public var kind: Kind
   /// Absolute path of the image; nil only for a DVD drive without a disc.
   public var path: String?
-  /// nil: what the file's name says.
+  /// nil only before validation: what the file's name says.
   public var format: ImageFormat?
   public var controller: Int
   /// The logical unit number. nil only before validation: the lowest one free on the controller.

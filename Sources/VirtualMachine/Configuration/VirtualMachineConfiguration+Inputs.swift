@@ -37,5 +37,20 @@ extension VirtualMachineConfiguration {
           remedy: "give the machine more memory", isInput: true)
       }
     }
+    try checkDisks()
+  }
+
+  private func checkDisks() throws(ConfigurationError) {
+    var seen: [FileProbe.Identity: DiskConfiguration] = [:]
+    for disk in disks {
+      guard let path = disk.path else { continue }
+      let probe = try FileProbe(
+        path, what: disk.kind == .dvd ? "the disc" : "the disk", for: .disk(isWritable: !disk.isReadOnly))
+      if let other = seen.updateValue(disk, forKey: probe.identity), !disk.isReadOnly || !other.isReadOnly {
+        throw ConfigurationError(
+          source: nil, "\(other.path ?? "") and \(path) are the same file",
+          remedy: "two disks can share a file only when both are read-only", isInput: true)
+      }
+    }
   }
 }

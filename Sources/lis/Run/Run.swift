@@ -19,6 +19,16 @@ struct Run: ControlCommand {
         kernel: boot/vmlinuz       time: off
         initramfs: boot/initrd   kvp:               # items for the guest's pool "external"
         memory: 1G                 role: web server
+        disks:                   dvds:
+          - root.vhdx              - empty
+          - path: data.raw         - path: cd/install.iso
+            lun: 5                   controller: 1
+
+      A disk of the file is its path, or the keys path, format (raw, vhd, vhdx; by default what the name says), \
+      controller (0 to 3; 0), lun (0 to 63; the lowest free one, disks before DVD drives), read-only (yes, no), cache \
+      (on, off: each write is durable at once) and sector (512 or 4096, of a raw disk). A DVD drive has path, format \
+      (iso), controller and lun. The flags --disk and --dvd take the same keys behind the path, with commas between; \
+      a comma in a path is written twice. Disks of flags and file add up.
 
       With an interactive serial console on a terminal, every key goes to the guest except Ctrl-], which does what \
       Ctrl-C does elsewhere. The first Ctrl-C asks the guest to shut down, the second switches the machine off.
@@ -69,6 +79,21 @@ struct Run: ControlCommand {
     name: .customLong("kvp"),
     help: ArgumentHelp("An item for the guest's pool \"external\"; may be repeated.", valueName: "key=value"))
   var keyValues: [String] = []
+
+  @Option(
+    name: .customLong("disk"),
+    help: ArgumentHelp(
+      "A disk on a SCSI controller; may be repeated.",
+      discussion: "PATH[,controller=0][,lun=N][,format=raw|vhd|vhdx][,read-only][,cache=off][,sector=4096]",
+      valueName: "path,…"))
+  var disks: [String] = []
+
+  @Option(
+    name: .customLong("dvd"),
+    help: ArgumentHelp(
+      "A DVD drive with this ISO image in it, or empty; may be repeated.",
+      discussion: "PATH[,controller=0][,lun=N]", valueName: "path,…"))
+  var dvds: [String] = []
 
   @Option(help: "How lis writes its own messages: table, for people, or json.")
   var format: OutputFormat = .table
@@ -123,6 +148,10 @@ struct Run: ControlCommand {
       }
       flags.set(keyValue: String(item[..<equals]), String(item[item.index(after: equals)...]), from: "--kvp")
     }
+    for text in disks {
+      flags.add(try DeviceDraft(flag: text, from: "--disk"), to: .disks, absolute: FilePath.absolute)
+    }
+    for text in dvds { flags.add(try DeviceDraft(flag: text, from: "--dvd"), to: .dvds, absolute: FilePath.absolute) }
     return flags
   }
 
