@@ -104,12 +104,16 @@ let package = Package(
     .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
+    // Writes to images as a machine does, for Tests/Disks.
+    .executableTarget(
+      name: "DiskProbe", dependencies: ["VirtualDisks"], path: "Tests/DiskProbe", swiftSettings: settings),
     .testTarget(
       name: "VirtualDisksTests", dependencies: ["VirtualDisks", "StoreDoubles", "VMBus", "DeviceProtocols"],
       swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
-      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"], path: "Tests/SoftwareMachineProbe",
+      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"],
+      path: "Tests/SoftwareMachineProbe",
       swiftSettings: settings),
     .testTarget(
       name: "ControlAPITests",

@@ -46,6 +46,8 @@ extension VHDImage {
   private func newFooter(_ state: borrowing State, _ byteCount: UInt64) -> VHDFooter {
     var footer = state.structure.footer
     footer.currentSize = byteCount
+    // By the specification the size at creation, for information; libvhdi takes it for the disk's.
+    footer.originalSize = byteCount
     footer.geometry = VHDGeometry(sectors: byteCount / 512)
     return footer
   }
