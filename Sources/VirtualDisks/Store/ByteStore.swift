@@ -20,11 +20,18 @@ public protocol ByteStore: AnyObject, Sendable {
   /// The range (inside the store) reads as zeroes afterwards and its space goes back to the host. `.unsupported` where
   /// that cannot be done; nothing has changed then.
   func deallocate(at offset: UInt64, count: UInt64) throws(StoreError)
+  /// The range is there and has its space on the host, or `.noSpace`. Contents stay; new bytes read as zeroes. Where the
+  /// host cannot promise space, only the size is made sure of.
+  func reserve(at offset: UInt64, count: UInt64) throws(StoreError)
   /// The descriptor to do I/O on without this object, by io_uring; nil where there is none. Valid while the store lives.
   var directDescriptor: Int32? { get }
 }
 
 extension ByteStore {
+  public func reserve(at offset: UInt64, count: UInt64) throws(StoreError) {
+    if try byteCount() < offset + count { try setByteCount(offset + count) }
+  }
+
   /// `count` bytes from `offset` on, as an array: for metadata, whose size the caller has bounded.
   func bytes(at offset: UInt64, count: Int) throws(StoreError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)

@@ -116,6 +116,17 @@ public final class FileStore: ByteStore {
     guard result == 0 else { throw Self.failure(name, .deallocate, -result, offset) }
   }
 
+  public func reserve(at offset: UInt64, count: UInt64) throws(StoreError) {
+    guard !isReadOnly else { throw error(.resize, .readOnly, at: offset) }
+    guard count > 0 else { return }
+    let result = clinux_allocate(descriptor, offset, count)
+    if -result == EOPNOTSUPP || -result == ENODEV {
+      if try byteCount() < offset + count { try setByteCount(offset + count) }
+    } else if result != 0 {
+      throw Self.failure(name, .resize, -result, offset)
+    }
+  }
+
   private func position(_ operation: StoreError.Operation, _ offset: UInt64, _ done: Int) throws(StoreError) -> off_t {
     guard let place = off_t(exactly: offset &+ UInt64(done)), offset <= UInt64(off_t.max) else {
       throw Self.failure(name, operation, EFBIG, offset)
