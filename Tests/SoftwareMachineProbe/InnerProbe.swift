@@ -32,6 +32,7 @@ struct InnerProbe {
       case "trap": fatalError("as ordered")
       case "kill": kill(getpid(), SIGSEGV)
       case "panic": panic()
+      case "ends": InnerMachine.ends(with: Int32(value) ?? 0)
       case "exit": return Int32(value) ?? 0
       default: print("unknown order \(order)")
       }

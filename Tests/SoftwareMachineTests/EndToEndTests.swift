@@ -104,6 +104,14 @@ struct EndToEndTests {
     #expect(outcome.output.contains("signal \(SIGTERM)"))
   }
 
+  @Test func anAnnouncedEndIsNotWaitedFor() throws {
+    let start = Clock.monotonic()
+    let outcome = try run("echo:last words,ends:7,wait:120,exit:8")
+    #expect(outcome.end == .exited(7), "\(outcome.errors)")
+    #expect(outcome.output == "last words\n")
+    #expect(Clock.monotonic() &- start < 100 * Clock.second)
+  }
+
   @Test func clientsOfTheSocketReachTheInnerServer() throws {
     var template = Array("/tmp/swift-lis-socket-XXXXXX".utf8CString)
     _ = unsafe try #require(unsafe mkdtemp(&template))

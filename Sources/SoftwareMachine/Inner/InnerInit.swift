@@ -16,20 +16,20 @@ enum InnerInit {
     let output = try Descriptor.pipe()
     let error = try Descriptor.pipe()
     let orders = try Descriptor.pipe()
-    let ready = try Descriptor.pipe()
+    let news = try Descriptor.pipe()
     let worker = try ChildProcess(
       "/init", [], environment: environment,
       descriptors: [
-        input.first.number, output.second.number, error.second.number, orders.first.number, ready.second.number,
+        input.first.number, output.second.number, error.second.number, orders.first.number, news.second.number,
       ])
     return try serve(
       worker,
       Ends(
         input: dup(input.second.number), output: dup(output.first.number), error: dup(error.first.number),
-        orders: dup(orders.second.number), ready: dup(ready.first.number)),
+        orders: dup(orders.second.number), news: dup(news.first.number)),
       closing: [
         input.first.number, input.second.number, output.first.number, output.second.number, error.first.number,
-        error.second.number, orders.first.number, orders.second.number, ready.first.number, ready.second.number,
+        error.second.number, orders.first.number, orders.second.number, news.first.number, news.second.number,
       ])
   }
 
@@ -40,7 +40,7 @@ enum InnerInit {
 
   /// Process 1's ends of the worker's pipes.
   struct Ends {
-    let input, output, error, orders, ready: Int32
+    let input, output, error, orders, news: Int32
   }
 
   private static func serve(
@@ -50,7 +50,7 @@ enum InnerInit {
     let port = try openPort()
     let serial = try openSerial()
     var byte: [UInt8] = []
-    guard case .bytes = Stream.read(ends.ready, into: &byte, limit: 1) else {
+    guard case .bytes = Stream.read(ends.news, into: &byte, limit: 1) else {
       fail("the worker ended before it was ready: \(worker.wait())")
     }
     var loop = InnerLoop(port: port, worker: worker, ends: ends)

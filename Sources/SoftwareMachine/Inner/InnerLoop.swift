@@ -11,9 +11,10 @@ struct InnerLoop: ~Copyable {
   private let ends: InnerInit.Ends
   /// Connections whose target does not listen yet, with the turns that they may still wait.
   private var waiting: [StreamID: Int] = [:]
-  /// How the worker ended, once it has.
+  /// How the worker ended, once it has or has said it.
   private var status: ChildProcess.End?
   private var reported = false
+  private var newsEnded = false
 
   private static let connectTurns = 400
   private static let patience: Int32 = 50  // ms
@@ -32,7 +33,11 @@ struct InnerLoop: ~Copyable {
 
   /// Waits for something to happen and does it.
   mutating func turn() {
-    var entries = [pollfd(fd: status == nil ? worker.ended.number : -1, events: Int16(POLLIN), revents: 0)]
+    let isAwaited = status == nil
+    var entries = [
+      pollfd(fd: isAwaited ? worker.ended.number : -1, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: isAwaited && !newsEnded ? ends.news : -1, events: Int16(POLLIN), revents: 0),
+    ]
     pump.prepare(&entries)
     let isBusy = !waiting.isEmpty || (status != nil && !reported)
     _ = Stream.poll(&entries, milliseconds: isBusy ? Self.patience : -1)
@@ -43,7 +48,8 @@ struct InnerLoop: ~Copyable {
       InnerInit.fail("\(error)")
     }
     for event in events { handle(event) }
-    if entries[0].revents != 0 { collect() }
+    if entries[1].revents != 0 { readNews() }
+    if entries[0].revents != 0, status == nil { collect() }
     for stream in Array(waiting.keys) { connect(stream) }
     reportEnd()
   }
@@ -116,6 +122,15 @@ struct InnerLoop: ~Copyable {
   }
 
   // MARK: - The worker's end
+
+  private mutating func readNews() {
+    var bytes: [UInt8] = []
+    if case .bytes = Stream.read(ends.news, into: &bytes, limit: 4), let code = Worker.end(bytes) {
+      status = .exited(code)
+    } else {
+      newsEnded = true
+    }
+  }
 
   private mutating func collect() {
     status = worker.wait()

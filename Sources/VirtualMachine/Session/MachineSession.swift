@@ -9,13 +9,14 @@ import Partition
 /// of an answer raises SIGPIPE, which the watch for signals ignores.
 public enum MachineSession {
   /// `socket`: where the control API listens; its folder is claimed already. `steered` is called when the machine
-  /// listens for signals. `say`: lines for standard error.
+  /// listens for signals. `say`: lines for standard error. `over` learns the same as the caller, before the guest's memory
+  /// is given back: everything else is done by then.
   ///
   /// Throws when the machine could not be made or started; otherwise how it ended, with a word on why if there is one.
   public static func run(
     _ configuration: VirtualMachineConfiguration, accelerator: AcceleratorInUse, files: BootFiles? = nil,
     socket: String?, streams: ConsoleStreams, steered: @Sendable () -> Void = {},
-    say: @escaping @Sendable (String) -> Void
+    say: @escaping @Sendable (String) -> Void, over: @Sendable (MachineEnd, String?) -> Void = { _, _ in }
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
@@ -42,7 +43,9 @@ public enum MachineSession {
     }
     reader?.stop()
     await server?.stop()
-    return try result.get()
+    let (end, detail) = try result.get()
+    withExtendedLifetime(machine) { over(end, detail) }
+    return (end, detail)
   }
 
   private static func startServer(

@@ -62,12 +62,16 @@ enum MachineRunner {
 
   private static func runHere(
     _ configuration: VirtualMachineConfiguration, _ accelerator: AcceleratorInUse, files: BootFiles?, socket: String,
-    streams: ConsoleStreams, steered: @Sendable () -> Void = {}, say: @escaping @Sendable (String) -> Void
+    streams: ConsoleStreams, steered: @Sendable () -> Void = {}, say: @escaping @Sendable (String) -> Void,
+    over: @Sendable (ExitStatus) -> Void = { _ in }
   ) async throws(ControlError) -> ExitStatus {
-    let (end, detail) = try await MachineSession.run(
+    let (end, _) = try await MachineSession.run(
       configuration, accelerator: accelerator, files: files, socket: socket, streams: streams, steered: steered,
-      say: say)
-    if let detail { say(detail) }
+      say: say,
+      over: { end, detail in
+        if let detail { say(detail) }
+        over(end.exitStatus)
+      })
     return end.exitStatus
   }
 
@@ -137,7 +141,8 @@ enum MachineRunner {
       let accelerator = AcceleratorInUse(name: "software", reason: orders.reason, processID: orders.processID)
       let status = try await runHere(
         configuration, accelerator, files: files, socket: InnerMachine.controlSocket,
-        streams: ConsoleStreams(input: 0, output: 1), steered: { early.handOver() }, say: say)
+        streams: ConsoleStreams(input: 0, output: 1), steered: { early.handOver() }, say: say,
+        over: { InnerMachine.ends(with: $0.rawValue) })
       return status.rawValue
     } catch let error as ControlError {
       StandardError.report(error)
