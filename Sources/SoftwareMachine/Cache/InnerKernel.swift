@@ -28,14 +28,15 @@ struct InnerKernel {
   private static func source() throws(SoftwareMachineError) -> Source {
     guard let image = unsafe getenv("LIS_INNER_KERNEL").map({ unsafe String(cString: $0) }) else { return .debian }
     guard let modules = unsafe getenv("LIS_INNER_MODULES").map({ unsafe String(cString: $0) }) else {
-      throw .preparation("LIS_INNER_KERNEL is set, LIS_INNER_MODULES (its folder in /lib/modules) is not")
+      throw .preparation("LIS_INNER_KERNEL is set, LIS_INNER_MODULES (its folder in /lib/modules) is not; set both or none")
     }
     var hash = ContentHash()
     do {
       try hash.add(fileAt: image)
       try hash.add(fileAt: modules + "/modules.order")
     } catch {
-      throw .preparation("the software machine's kernel cannot be read: \(error)")
+      throw .preparation(
+        "the software machine's kernel cannot be read: \(error); check LIS_INNER_KERNEL and LIS_INNER_MODULES")
     }
     return .local(image: image, modules: modules, entry: "kernel-local-\(hash.text)")
   }
