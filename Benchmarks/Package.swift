@@ -11,9 +11,20 @@ let package = Package(
   name: "Benchmarks",
   dependencies: [.package(name: "swift-lis", path: "..")],
   targets: [
+    .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CRingPair", cSettings: [.unsafeFlags(["-O2"])]),
     .executableTarget(
-      name: "RingBench", dependencies: ["CRingPair", .product(name: "VMBus", package: "swift-lis")],
+      name: "RingBench", dependencies: ["CAllocationCount", "CRingPair", .product(name: "VMBus", package: "swift-lis")],
       swiftSettings: settings),
+    .executableTarget(
+      name: "StorageBench",
+      dependencies: [
+        "CAllocationCount",
+        .product(name: "VMBus", package: "swift-lis"),
+        .product(name: "DeviceProtocols", package: "swift-lis"),
+        .product(name: "ServiceProviders", package: "swift-lis"),
+        .product(name: "ServiceClients", package: "swift-lis"),
+        .product(name: "VirtualDisks", package: "swift-lis"),
+      ], swiftSettings: settings),
   ]
 )

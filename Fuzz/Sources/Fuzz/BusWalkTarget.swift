@@ -18,7 +18,7 @@ enum BusWalkTarget {
 }
 
 /// A used-up input decides 0 for ever, which still is an end: every wait of the walk is bounded.
-private struct ScriptDecisions: Decisions {
+struct ScriptDecisions: Decisions {
   var script: Script
 
   mutating func word() -> UInt64 { script.word64() }

@@ -23,6 +23,9 @@ enum Fuzz {
     ("client-kvp", ClientTargets.keyValuePair),
     ("client-vss", ClientTargets.volumeSnapshot),
     ("client-filecopy", FileCopyClientTarget.run),
+    ("storage-walk", StorageTargets.walk),
+    ("storage-client", StorageTargets.client),
+    ("scsi", StorageTargets.scsi),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.

@@ -65,7 +65,11 @@ public struct SCSIDVD: Sendable {
     return true
   }
 
-  public mutating func raise(_ attention: AdditionalSense) { attentions.raise(attention) }
+  /// Quirk `removable-attention`: Linux takes any attention of a removable device for another medium and fails the
+  /// command at hand, so a mounted disc hears of nothing but that. A reset it expects.
+  public mutating func raise(_ attention: AdditionalSense) {
+    if attention == .mediumMayHaveChanged { attentions.raise(attention) }
+  }
 
   public mutating func reset() {
     attentions.reset()

@@ -181,6 +181,16 @@ import VMBus
     #expect(forced.run(CDB.read10(0, 1)).status == .good)
   }
 
+  /// Quirk `removable-attention`.
+  @Test func mountedDiscIsLeftAlone() {
+    var dvd = SCSIBench.dvd()
+    dvd.unit.raise(.reportedUnitsChanged)
+    dvd.unit.raise(.capacityChanged)
+    #expect(dvd.run(CDB.read10(0, 1)).status == .good)
+    dvd.unit.reset()
+    #expect(dvd.run(CDB.read10(0, 1)) == .check(.unitAttention, .resetOccurred))
+  }
+
   @Test func eventsNeedRoom() {
     var dvd = SCSIBench.dvd(sectors: 0)
     dvd.change(dvd: { $0.insert(byteCount: 4096) })

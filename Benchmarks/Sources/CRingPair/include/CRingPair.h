@@ -27,5 +27,3 @@ uint64_t c_ring_pair(
   struct vmbus_br *writer, struct vmbus_br *reader, const void *payload, uint32_t count, void *buffer,
   uint32_t capacity, uint64_t bursts, uint32_t burst);
 
-/// Calls of the allocator so far, from any code of this process.
-uint64_t allocation_count(void);

@@ -2,7 +2,7 @@
 
 // Counts every allocation of the process: these definitions take precedence over libc's, also for the Swift runtime.
 
-#include "CRingPair.h"
+#include "CAllocationCount.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
