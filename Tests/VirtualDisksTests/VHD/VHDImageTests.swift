@@ -174,10 +174,10 @@ import Testing
       try image.flush()
       faults.add(FaultStore.Fault(.write, skip: skip, times: 1, .fail(.noSpace)))
       let block = UInt64(skip % 3 + 1) * 256 << 10
-      do {
+      do throws(ImageError) {
         try image.write([UInt8](repeating: 2, count: 512), at: block)
         #expect(skip == 3)
-      } catch let error as ImageError {
+      } catch {
         #expect(error.isNoSpace)
         let again = try VHDImage(VHDBench.copy(base.contents, isReadOnly: true))
         #expect(try again.bytes(at: 0, count: 512) == [UInt8](repeating: 1, count: 512))
