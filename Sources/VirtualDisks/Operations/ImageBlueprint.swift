@@ -43,8 +43,28 @@ struct ImageBlueprint {
         try RawImage.disk(file.store, sectorByteCount: format == .iso ? 512 : sector)
       }
     case .vhd: return try makeVHD(in: file, at: path)
-    case .vhdx:
-      throw .image(ImageError(file: path, structure: "", .unsupported("VHDX")))
+    case .vhdx: return try makeVHDX(in: file, at: path)
+    }
+  }
+
+  private func makeVHDX(in file: NewFile, at path: String) throws(OperationError) -> any DiskImage {
+    var creation = VHDXCreation(kind: kind, virtualByteCount: byteCount, blockByteCount: blockByteCount)
+    creation.logicalSectorByteCount = sectorByteCount
+    creation.physicalSectorByteCount = physicalSectorByteCount
+    creation.reservesSpace = preallocates
+    if let identifier = identity?.information.identifier { creation.dataWriteIdentifier = identifier }
+    if let identifier = identity?.information.diskIdentifier { creation.diskIdentifier = identifier }
+    if let parent {
+      let folder = FileIdentity.folder(of: path)
+      let relative = RelativePath.from(FileIdentity.resolved(folder) ?? folder, to: parent.path)
+      creation.parent = VHDXCreation.Parent(
+        identifier: parent.image.information.identifier ?? .zero, relativePath: WindowsPath.windowsPath(relative),
+        absolutePath: parent.path)
+    }
+    return try onImage { () throws(ImageError) in
+      try VHDXImage.create(creation, in: file.store)
+      let structure = try VHDXStructure(reading: file.store)
+      return try VHDXImage(structure, parent: parent?.image, keepsIdentifier: identity != nil)
     }
   }
 

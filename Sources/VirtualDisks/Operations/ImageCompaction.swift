@@ -44,7 +44,7 @@ public struct ImageCompaction: Sendable {
     let file = try NewFile(path, replacing: chain.layers[0].path)
     let copy = try blueprint.make(in: file, at: path)
     try LayerCopy(control: control).copy([image], over: parent?.image, to: copy)
-    try onImage { () throws(ImageError) in try copy.flush() }
+    try onImage { () throws(ImageError) in try copy.close() }
     try file.publish()
     return Result(before: before, after: FileIdentity.allocated(path))
   }

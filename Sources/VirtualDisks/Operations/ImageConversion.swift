@@ -43,7 +43,7 @@ public struct ImageConversion: Sendable {
     let file = try NewFile(target, overwrites: overwrites)
     let image = try blueprint.make(in: file, at: target)
     try ImageCopy(control: control).copy(chain.image, to: image)
-    try onImage { () throws(ImageError) in try image.flush() }
+    try onImage { () throws(ImageError) in try image.close() }
     try file.publish()
   }
 

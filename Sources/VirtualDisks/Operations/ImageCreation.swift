@@ -51,7 +51,7 @@ public struct ImageCreation: Sendable {
     }
     let file = try NewFile(path, overwrites: overwrites)
     let image = try blueprint.make(in: file, at: path)
-    try onImage { () throws(ImageError) in try image.flush() }
+    try onImage { () throws(ImageError) in try image.close() }
     try file.publish()
   }
 

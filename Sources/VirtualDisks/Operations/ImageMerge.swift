@@ -45,7 +45,7 @@ public struct ImageMerge: Sendable {
     let file = try NewFile(parentPath, replacing: parentPath)
     let merged = try blueprint.make(in: file, at: parentPath)
     try LayerCopy(control: control).copy([child, parent.image], over: below?.image, to: merged)
-    try onImage { () throws(ImageError) in try merged.flush() }
+    try onImage { () throws(ImageError) in try merged.close() }
     try file.publish()
     if !keepsChild { _ = unsafe unlink(path) }
     return parentPath

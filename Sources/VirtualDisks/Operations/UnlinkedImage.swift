@@ -6,6 +6,7 @@ extension ImageChain {
     private enum Content {
       case raw(RawImage)
       case vhd(VHDStructure)
+      case vhdx(VHDXStructure)
     }
 
     let path: String
@@ -32,7 +33,7 @@ extension ImageChain {
             store, sectorByteCount: options.sectorByteCount, physicalSectorByteCount: options.physicalSectorByteCount))
       case .iso: content = .raw(try .iso(store))
       case .vhd: content = .vhd(try VHDStructure(reading: store))
-      case .vhdx: throw ImageError(file: path, structure: "", .unsupported("VHDX"))
+      case .vhdx: content = .vhdx(try VHDXStructure(reading: store))
       }
     }
 
@@ -40,6 +41,8 @@ extension ImageChain {
       switch content {
       case .raw: nil
       case .vhd(let structure):
+        structure.parentReference.map { ParentSearch(path: path, paths: $0.paths, opener: opener) }
+      case .vhdx(let structure):
         structure.parentReference.map { ParentSearch(path: path, paths: $0.paths, opener: opener) }
       }
     }
@@ -67,6 +70,8 @@ extension ImageChain {
             "parent time stamp", structure.footer.dataOffset + 56,
             "\(parentPath) was written to after this image was made on it")
         }
+      case .vhdx(let structure):
+        try structure.checkParent(parent.information, ignoringIdentifier: options.acceptsChangedParent)
       }
     }
 
@@ -76,6 +81,8 @@ extension ImageChain {
       case .vhd(let structure):
         let image = VHDImage(store, structure, parent: parent)
         return Layer(path: path, image: image, notes: structure.notes, store: store)
+      case .vhdx(let structure):
+        return Layer(path: path, image: try VHDXImage(structure, parent: parent), notes: [], store: store)
       }
     }
 

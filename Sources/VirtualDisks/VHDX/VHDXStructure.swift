@@ -52,7 +52,9 @@ public struct VHDXStructure: Sendable {
 
   /// Why `parent` is not the image that this one was made on, as it was then. Two images of one disk with different sectors
   /// never belong together.
-  public func checkParent(_ parent: ImageInformation) throws(ImageError) {
+  public func checkParent(
+    _ parent: ImageInformation, ignoringIdentifier: Bool = false
+  ) throws(ImageError) {
     guard let locator = metadata.parentLocator else { return }
     func wrong(_ what: String) -> ImageError {
       ImageError(file: store.name, structure: "parent locator", .parent(what))
@@ -62,7 +64,7 @@ public struct VHDXStructure: Sendable {
         "the parent's sectors have \(parent.logicalSectorByteCount) bytes, "
           + "this image's \(metadata.geometry.logicalSectorByteCount)")
     }
-    guard let identifier = parent.identifier else { return }
+    guard !ignoringIdentifier, let identifier = parent.identifier else { return }
     guard identifier == locator.linkage || identifier == locator.secondLinkage else {
       throw wrong(
         "the parent is another image or was written to after this one was made on it: its data has the identifier "
