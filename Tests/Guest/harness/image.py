@@ -20,6 +20,9 @@ NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
 
 # With what they depend on. Those that a flavour has built in are not there as files.
 MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_generic", "dummy"]
+# Only in the guests that have disks.
+DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs"]
+DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
 
@@ -64,9 +67,9 @@ class Archive:
         return data + b"\0" * (-len(data) % 512)
 
 
-def libraries(program, library_folder):
+def libraries(program, *folders):
     """The shared libraries (and the loader) of a program, by the path at which it looks for them."""
-    environment = dict(os.environ, LD_LIBRARY_PATH=str(library_folder))
+    environment = dict(os.environ, LD_LIBRARY_PATH=":".join(map(str, folders)))
     output = subprocess.run(["ldd", program], capture_output=True, text=True, env=environment).stdout
     if "not found" in output:
         raise RuntimeError(f"{program} misses a library:\n{output}")
@@ -79,8 +82,8 @@ def libraries(program, library_folder):
     return found
 
 
-def module_files(guest):
-    """The modules of MODULES with all they depend on, relative to the folder of the kernel's release."""
+def module_files(guest, names):
+    """The named modules with all they depend on, relative to the folder of the kernel's release."""
     release = (GUESTS / guest / "release").read_text().strip()
     folder = GUESTS / guest / "modules/lib/modules" / release
     needs = {}
@@ -88,7 +91,7 @@ def module_files(guest):
         name, _, rest = line.partition(":")
         needs[name] = rest.split()
     by_name = {re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_"): path for path in needs}
-    wanted = [by_name[name] for name in MODULES if name in by_name]
+    wanted = [by_name[name] for name in names if name in by_name]
     for path in wanted:
         wanted.extend(need for need in needs[path] if need not in wanted)
     return release, folder, sorted(set(wanted))
@@ -134,8 +137,17 @@ def fill(archive, guest):
     for script in sorted((tools / "usr/libexec/hypervkvpd").iterdir()):
         archive.file(f"usr/libexec/hypervkvpd/{script.name}", script)
 
-    release, folder, modules = module_files(guest)
+    add_modules(archive, guest, MODULES, ())
+    archive.add("root/ext4.gz", stat.S_IFREG | 0o644, ext4_image())
+
+
+def add_modules(archive, guest, names, present):
+    """The named modules but those of `present`, and the dependencies of them all."""
+    release, folder, modules = module_files(guest, [*names, *present])
+    _, _, there = module_files(guest, present)
     for module in modules:
+        if module in there:
+            continue
         # Busybox tries a packed module as it is first, for which the kernel has a message: unpack it here.
         data = (folder / module).read_bytes()
         data = lzma.decompress(data) if module.endswith(".xz") else data
@@ -143,7 +155,6 @@ def fill(archive, guest):
     dependencies = [line.replace(".ko.xz", ".ko") for line in (folder / "modules.dep").read_text().splitlines()
                     if line.partition(":")[0] in modules]
     archive.add(f"lib/modules/{release}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
-    archive.add("root/ext4.gz", stat.S_IFREG | 0o644, ext4_image())
 
 
 def key(guest, *extra):
@@ -152,7 +163,7 @@ def key(guest, *extra):
     for path in sorted(OVERLAY.rglob("*")):
         if path.is_file():
             digest.update(str(path.relative_to(OVERLAY)).encode() + b"\0" + path.read_bytes())
-    for name in [guest, "tools", "uio-fcopy"]:
+    for name in [guest, "tools", "disk-tools", "uio-fcopy"]:
         version = GUESTS / name / "version"
         digest.update(version.read_bytes() if version.exists() else b"-")
     for part in extra:
@@ -194,6 +205,25 @@ def initramfs_with_kernel(guest):
         archive.add("boot/initramfs", stat.S_IFREG | 0o644, base.read_bytes())
         return base.read_bytes() + archive.bytes()
     return cached(f"{guest}-kexec-{key(guest)}.cpio", build)
+
+
+def initramfs_with_disks(guest):
+    """The same with the drivers of disks and DVDs and the programs that make and check file systems."""
+    base = initramfs(guest)
+    tools = GUESTS / "disk-tools"
+
+    def build():
+        archive = Archive()
+        needed = {}
+        for name in DISK_PROGRAMS:
+            program = next(path for path in [tools / name, tools / "usr" / name] if path.exists())
+            archive.file(f"usr/{name}", program)
+            needed.update(libraries(program, tools / "usr/lib/x86_64-linux-gnu", tools / "lib/x86_64-linux-gnu"))
+        for name, path in needed.items():
+            archive.file(name, path)
+        add_modules(archive, guest, DISK_MODULES, MODULES)
+        return base.read_bytes() + archive.bytes()
+    return cached(f"{guest}-disks-{key(guest)}.cpio", build)
 
 
 def kernel(guest):

@@ -45,14 +45,17 @@ class Machine:
     number = 0
 
     def __init__(self, suite, guest, processors=1, memory="384M", options=(), command_line="", daemons=True,
-                 files=None, kexec=False):
+                 files=None, kexec=False, disks=False):
         Machine.number += 1
         self.suite = suite
         self.guest = guest
         self.name = f"guest-test-{os.getpid()}-{Machine.number}"
         self.folder = suite.work / f"{Machine.number:02}-{re.sub('[^a-z0-9.]+', '-', suite.current.name.lower())}"
         self.folder.mkdir(parents=True)
-        initramfs = image.initramfs_with_kernel(guest) if kexec else image.initramfs(guest)
+        if disks:
+            initramfs = image.initramfs_with_disks(guest)
+        else:
+            initramfs = image.initramfs_with_kernel(guest) if kexec else image.initramfs(guest)
         if files:
             initramfs = self._with_files(initramfs, files)
         words = ["console=ttyS0", "quiet", "panic=-1"] + (["lis.daemons"] if daemons else []) + command_line.split()
