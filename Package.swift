@@ -69,7 +69,7 @@ let package = Package(
         "VirtualDisks", "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(
-      name: "SoftwareMachine", dependencies: ["HostSystem", "CLinux"], swiftSettings: settings),
+      name: "SoftwareMachine", dependencies: ["HostSystem", "VirtualDisks", "CLinux"], swiftSettings: settings),
     .executableTarget(
       name: "lis",
       dependencies: [
@@ -112,7 +112,7 @@ let package = Package(
       swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
-      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "HostSystem", "CLinux"],
+      name: "SoftwareMachineProbe", dependencies: ["SoftwareMachine", "VirtualDisks", "HostSystem", "CLinux"],
       path: "Tests/SoftwareMachineProbe",
       swiftSettings: settings),
     .testTarget(
@@ -123,7 +123,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "SoftwareMachineTests", dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "HostSystem"],
+      name: "SoftwareMachineTests",
+      dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandTests",

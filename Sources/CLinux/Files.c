@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int space(int descriptor, int mode, uint64_t offset, uint64_t count) {
@@ -11,6 +12,16 @@ static int space(int descriptor, int mode, uint64_t offset, uint64_t count) {
   do result = fallocate(descriptor, mode, (off_t)offset, (off_t)count);
   while (result < 0 && errno == EINTR);
   return result < 0 ? -errno : 0;
+}
+
+int clinux_sealed_memory(const char *name, uint64_t size) {
+  int memory = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (memory < 0) return -errno;
+  if (ftruncate(memory, (off_t)size) == 0 && fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+    return memory;
+  int error = errno;
+  close(memory);
+  return -error;
 }
 
 int clinux_punch_hole(int descriptor, uint64_t offset, uint64_t count) {

@@ -22,6 +22,8 @@ struct InnerProbe {
       case "kvm": print("kvm \(Self.tryKVM())")
       case "clock": print("clock \(time(nil))")
       case "files": for file in orders.files { print("file \(file.byteCount) \(checksum(file))") }
+      case "image": ImageProbe(path: value).use()
+      case "speed": ImageProbe(path: value).measure()
       case "echo": print(value)
       case "error": Probe.say(value)
       case "cat": copyInput()

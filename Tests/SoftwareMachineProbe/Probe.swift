@@ -3,12 +3,14 @@
 import CLinux
 import Glibc
 import SoftwareMachine
+import VirtualDisks
 
 /// A program that is both ends of a software machine and nothing else: what the end-to-end tests run.
 ///
-///     SoftwareMachineProbe [--socket PATH] ORDERS [FILE...]
+///     SoftwareMachineProbe [--socket PATH] [--image PATH]... ORDERS [FILE...]
 ///
-/// The orders are a comma-separated list of what the inner end does, in order; see `InnerProbe`.
+/// An image may be opened by the inner end once. The orders are a comma-separated list of what the inner end
+/// does, in order; see `InnerProbe`.
 @main
 struct Probe {
   static func main() async {
@@ -21,9 +23,23 @@ struct Probe {
       socket = arguments.dropFirst().first
       arguments = arguments.dropFirst(2)
     }
-    let configuration = SoftwareMachine.Configuration(
+    let images = ImageGrants()
+    while arguments.first == "--image", let path = arguments.dropFirst().first {
+      var options = ImageChain.Options()
+      options.format = ImageFormat(fileName: path) ?? .raw
+      options.isWritable = true
+      do {
+        try images.open(path, options)
+      } catch {
+        // The inner end finds the same error then.
+        images.allow(path, options)
+      }
+      arguments = arguments.dropFirst(2)
+    }
+    var configuration = SoftwareMachine.Configuration(
       orders: Array((arguments.first ?? "").utf8), files: Array(arguments.dropFirst()), memoryBytes: 256 << 20,
       controlSocket: socket, progress: { message in say("probe: \(message)") })
+    configuration.images = images
     do {
       exit(try SoftwareMachine(configuration).run())
     } catch {

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// Memory as a file of exactly `size` bytes that nobody can shrink or grow: a descriptor or the negated errno.
+int clinux_sealed_memory(const char *name, uint64_t size);
+
 /// Punches a hole (the file's size stays): 0 or the negated errno.
 int clinux_punch_hole(int descriptor, uint64_t offset, uint64_t count);
 

@@ -43,13 +43,15 @@ struct SavedState {
         let port = try Descriptor.socketPair()
         let serial = try Descriptor.socketPair()
         let monitor = try Descriptor.socketPair()
+        let images = try Descriptor.socketPair()
+        let window = try DataWindow.memory()
         let messages = try Descriptor.pipe()
         Stream.setNonblocking(messages.first.number)
         let process = try ChildProcess(
           qemu, command,
           descriptors: [
             null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
-            monitor.second.number,
+            monitor.second.number, images.second.number, window.number,
           ])
         defer { process.killAndWait() }
         try waitUntilReady(process, serial: serial.first.number, messages: messages.first.number, interrupts)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 
 /// The inner half: this program as the init of the software machine's Linux.
 ///
@@ -14,6 +15,9 @@ public enum InnerMachine {
 
   /// Where the inner program serves its control API; clients of the outer socket are connected to it.
   public static let controlSocket = "/run/lis/control.sock"
+
+  /// The outer machine's image files: those that its user named.
+  public static let images = RemoteStoreOpener { () throws(SystemError) in try InnerImages.connect() }
 
   /// Whether this process belongs into a software machine: check it first in `main`, before arguments are parsed.
   public static var isThisProcess: Bool {

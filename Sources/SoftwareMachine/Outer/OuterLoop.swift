@@ -9,6 +9,7 @@ struct OuterLoop: ~Copyable {
   private let machine: RunningMachine
   private let listener: Int32
   private let interrupts: Interrupts
+  private let images: FileServer
   private var log = InnerLog()
   private var errors: [UInt8] = []
   private var result: Result<Int32, SoftwareMachineError>?
@@ -26,12 +27,14 @@ struct OuterLoop: ~Copyable {
   private static let ticksToDeath = 600
 
   init(
-    pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts
+    pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts,
+    images: FileServer
   ) {
     self.pump = pump
     self.machine = machine
     self.listener = listener
     self.interrupts = interrupts
+    self.images = images
   }
 
   mutating func run() -> Result<Int32, SoftwareMachineError> {
@@ -50,6 +53,7 @@ struct OuterLoop: ~Copyable {
         pollfd(fd: machine.messages.number, events: Int16(POLLIN), revents: 0),
         pollfd(fd: interrupts.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: pump.link.canOpen ? listener : -1, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: images.failed.number, events: Int16(POLLIN), revents: 0),
       ]
       pump.prepare(&entries)
       let now = Clock.monotonic()
@@ -60,13 +64,14 @@ struct OuterLoop: ~Copyable {
       if entries[2].revents != 0 { readMessages() }
       if entries[3].revents != 0 { forwardSignals() }
       if entries[4].revents != 0 { accept() }
+      if entries[5].revents != 0, let failure = images.failure { return .failure(.innerLinux("\(failure)")) }
       var events: [Link.Event] = []
       do {
         try pump.process(entries, events: &events)
       } catch {
         result = .failure(.innerLinux("\(error)"))
       }
-      if !events.isEmpty || entries[5].revents != 0 { silent = 0 }
+      if !events.isEmpty || entries[6].revents != 0 { silent = 0 }
       for event in events { handle(event) }
       if let result, !pump.hasPending { return result }
       if entries[0].revents != 0 {

@@ -13,7 +13,10 @@ struct QEMUCommand: Equatable {
   static let serial: Int32 = 4
   /// The monitor when a state is saved, the state when one is restored.
   static let monitorOrState: Int32 = 5
-  static let firstFile: Int32 = 6
+  /// The link for image files, and the memory that their data goes through (`DataWindow`).
+  static let images: Int32 = 6
+  static let window: Int32 = 7
+  static let firstFile: Int32 = 8
 
   /// Devices that a state is saved with; a run has the same ones.
   static let diskCount = 2
@@ -26,8 +29,12 @@ struct QEMUCommand: Equatable {
       "-smp", "1", "-m", "\(memoryMebibytes)M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
       "-chardev", "socket,id=serial,fd=\(serial)", "-device", "isa-serial,chardev=serial",
       "-chardev", "socket,id=port,fd=\(port)",
-      "-device", "virtio-serial-pci,id=ports,addr=3,disable-legacy=on,max_ports=2",
+      "-device", "virtio-serial-pci,id=ports,addr=3,disable-legacy=on,max_ports=3",
       "-device", "virtserialport,chardev=port,bus=ports.0,nr=1,name=lis",
+      "-chardev", "socket,id=images,fd=\(images)",
+      "-device", "virtserialport,chardev=images,bus=ports.0,nr=\(InnerImages.portNumber),name=lis-images",
+      "-object", "memory-backend-file,id=window,mem-path=/proc/self/fd/\(window),size=\(DataWindow.byteCount),share=on",
+      "-device", "ivshmem-plain,memdev=window,master=on,addr=\(4 + diskCount)",
     ]
       + (0..<diskCount).flatMap {
         ["-device", "virtio-blk-pci,drive=disk\($0),addr=\(4 + $0),disable-legacy=on,romfile="]

@@ -12,7 +12,10 @@ struct RunningMachine: ~Copyable {
   /// QEMU's own standard output and error.
   let messages: Descriptor
 
-  init(qemu: String, memoryMebibytes: Int, state: borrowing Descriptor, files: [Int32]) throws(SystemError) {
+  init(
+    qemu: String, memoryMebibytes: Int, state: borrowing Descriptor, images: borrowing Descriptor,
+    window: borrowing Descriptor, files: [Int32]
+  ) throws(SystemError) {
     let null = try Descriptor.open("/dev/null", O_RDWR)
     let messages = try Descriptor.pipe()
     let port = try Descriptor.socketPair()
@@ -21,7 +24,7 @@ struct RunningMachine: ~Copyable {
       qemu, QEMUCommand.restore(memoryMebibytes: memoryMebibytes, fileCount: files.count),
       descriptors: [
         null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
-        state.number,
+        state.number, images.number, window.number,
       ] + files)
     // QEMU's ends close here: what it closes is closed.
     self.port = port.first

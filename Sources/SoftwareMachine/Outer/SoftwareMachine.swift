@@ -26,6 +26,8 @@ public struct SoftwareMachine: Sendable {
     public var error: Int32 = 2
     /// Called when signals go to the inner program, or end a preparation in order.
     public var steered: @Sendable () -> Void = {}
+    /// Which of this machine's image files the inner program may have.
+    public var images = ImageGrants()
     /// Gets a line of progress while something long happens (first start: fetching, building, saving).
     public var progress: @Sendable (String) -> Void
 
@@ -95,8 +97,10 @@ public struct SoftwareMachine: Sendable {
     _ qemu: String, _ memory: Int, _ state: borrowing Descriptor, files: [Int32], sizes: [UInt64], listener: Int32,
     _ interrupts: Interrupts
   ) throws -> Int32 {
-
-    let machine = try RunningMachine(qemu: qemu, memoryMebibytes: memory, state: state, files: files)
+    let window = try DataWindow.memory()
+    let link = try Descriptor.socketPair()
+    let machine = try RunningMachine(
+      qemu: qemu, memoryMebibytes: memory, state: state, images: link.second, window: window, files: files)
     var pump = LinkPump(role: .outer, port: machine.port.number)
     pump.link.sendStart(
       StartRecord(
@@ -104,8 +108,11 @@ public struct SoftwareMachine: Sendable {
       orders: configuration.orders)
     // After the start: the inner end takes nothing of a stream before it, not even the end of an input that is none.
     attachStandardStreams(&pump)
+    let images = try FileServer(
+      port: link.first, window: try DataWindow(window.number), grants: configuration.images)
+    defer { images.stop() }
     var loop = OuterLoop(
-      pump: pump, machine: machine, listener: listener, interrupts: interrupts)
+      pump: pump, machine: machine, listener: listener, interrupts: interrupts, images: images)
     return try loop.run().get()
   }
 

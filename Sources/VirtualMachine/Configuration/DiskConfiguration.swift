@@ -38,6 +38,15 @@ public struct DiskConfiguration: Codable, Hashable, Sendable {
     self.hasWriteCache = hasWriteCache
     self.sectorByteCount = sectorByteCount
   }
+
+  /// How the image is opened.
+  public var imageOptions: ImageChain.Options {
+    var options = ImageChain.Options()
+    options.format = format
+    options.isWritable = !isReadOnly
+    if let sectorByteCount { options.sectorByteCount = sectorByteCount }
+    return options
+  }
 }
 
 extension ImageFormat: Codable {}

@@ -305,12 +305,8 @@ final class StorageGroup: DriveSpaceObserver {
   }
 
   private func open(_ disk: DiskConfiguration) throws(ControlError) -> any DiskImage {
-    var options = ImageChain.Options()
-    options.format = disk.format
-    options.isWritable = !disk.isReadOnly
-    if let sector = disk.sectorByteCount { options.sectorByteCount = sector }
     do throws(ImageError) {
-      return try ImageChain.open(disk.path ?? "", options, opener: opener).image
+      return try ImageChain.open(disk.path ?? "", disk.imageOptions, opener: opener).image
     } catch {
       throw ControlError(error)
     }

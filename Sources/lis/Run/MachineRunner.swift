@@ -6,6 +6,7 @@ import Glibc
 import Partition
 import SoftwareMachine
 import Synchronization
+import VirtualDisks
 import VirtualMachine
 
 /// Runs one machine in the foreground: here on KVM, or in the software machine, whichever was chosen.
@@ -94,6 +95,7 @@ enum MachineRunner {
       orders: orders, files: [configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
+    machine.images = try grants(configuration)
     machine.input = input ?? -1
     machine.steered = steered
     let file = try SerialFile.open(configuration.serial)
@@ -109,6 +111,20 @@ enum MachineRunner {
       throw ControlError(.hostFailure, "the program in the software machine ended with code \(code)")
     }
     return status
+  }
+
+  /// The images of the configuration, opened here and now: what is wrong with one is said before anything else happens.
+  private static func grants(_ configuration: VirtualMachineConfiguration) throws(ControlError) -> ImageGrants {
+    let grants = ImageGrants()
+    for disk in configuration.disks {
+      guard let path = disk.path else { continue }
+      do throws(ImageError) {
+        try grants.open(path, disk.imageOptions)
+      } catch {
+        throw ControlError(error)
+      }
+    }
+    return grants
   }
 
   // MARK: Inside the software machine
@@ -137,7 +153,7 @@ enum MachineRunner {
         kernel: BootFile(path: kernel.path, name: configuration.kernel, length: kernel.byteCount),
         initramfs: inner.files.dropFirst().first.map {
           BootFile(path: $0.path, name: configuration.initramfs, length: $0.byteCount)
-        })
+        }, images: InnerMachine.images)
       let accelerator = AcceleratorInUse(name: "software", reason: orders.reason, processID: orders.processID)
       let status = try await runHere(
         configuration, accelerator, files: files, socket: InnerMachine.controlSocket,
