@@ -189,6 +189,7 @@ public final class VirtualMachine: Sendable {
     }
     storage.giveUpWaiting()
     bus.reset()
+    storage.resetUnits()
     do throws(PartitionError) {
       try partition.reset()
     } catch {

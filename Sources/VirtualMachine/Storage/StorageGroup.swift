@@ -2,6 +2,7 @@
 
 import ControlAPI
 import DeviceProtocols
+import Dispatch
 import Partition
 import Synchronization
 import VMBus
@@ -90,6 +91,11 @@ final class StorageGroup: DriveSpaceObserver {
   /// The guest is about to be reset or ended: nothing of it waits for space any more.
   func giveUpWaiting() {
     for entry in state.withLock({ $0.entries.values }) { entry.unit.drive.giveUpWaiting() }
+  }
+
+  /// The machine was reset: what its guest had set is as at the start, doors are unlocked.
+  func resetUnits() {
+    for entry in state.withLock({ $0.entries.values }) { entry.unit.withModel { $0.reset() } }
   }
 
   /// Ends every drive and closes every image. The bus was reset before, so that no request is under way.
@@ -358,7 +364,7 @@ final class StorageGroup: DriveSpaceObserver {
       let place = Place(controller: controller, unit: unit.number)
       events.record(.disk, "\(place.text): the guest ejected the disc", details: place.details)
       // Not here: the channel's thread must end the requests that are waited for.
-      Task.detached { [self] in changes.withLock { _ in takeOut(unit, place) } }
+      DispatchQueue.global().async { [self] in changes.withLock { _ in takeOut(unit, place) } }
     case .channelBroken(let index, let error):
       events.record(
         .refusal, "SCSI controller \(controller): channel \(index) is broken: \(error)",

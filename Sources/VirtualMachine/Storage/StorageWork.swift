@@ -48,8 +48,11 @@ final class StorageWork {
       if wasRung { for order in runner.takeOrders() { carryOut(order) } }
       while let finished = queue.takeFinished() { finish(finished) }
       mayHaveMore = !isEnding && !isBroken && receive()
+      let wasFull = !channel.canReceive
       if channel.takeDrained() { owner.drained(channel.index) }
       if !isBroken { deliver() }
+      // What was left in the ring for want of a slot comes with no further signal.
+      if wasFull, channel.canReceive { mayHaveMore = true }
       if mustSignal {
         mustSignal = false
         signal(runner.targetVP)
