@@ -42,6 +42,17 @@ import VirtualMachine
           onCrash: .stop))
   }
 
+  @Test func runWithDisks() throws {
+    let disks = try machine(
+      "--kernel", "k", "--disk", "/a.vhdx", "--disk", "/b,,c.raw,lun=7,sector=4096,cache=off", "--dvd", "empty",
+      "--dvd",
+      "d.iso,controller=2"
+    ).disks
+    #expect(disks.map(\.unit) == [0, 7, 1, 0])
+    #expect(disks.map(\.path?.first) == ["/", "/", nil, "/"])
+    #expect(disks[1].path == "/b,c.raw" && disks[1].sectorByteCount == 4096 && !disks[1].hasWriteCache)
+  }
+
   @Test func pathsAreMadeAbsolute() throws {
     let configuration = try machine("--kernel", "k", "--serial", "file:log")
     #expect(configuration.kernel.hasPrefix("/") && configuration.kernel.hasSuffix("/k"))
@@ -68,6 +79,11 @@ import VirtualMachine
       ["--kernel", "k", "--disable", "coffee"],
       "--disable: there is no service \"coffee\"; services are heartbeat, shutdown, time, kvp, copy, snapshot"
     ),
+    (
+      ["--kernel", "k", "--disk", "/a.vhdx,lun=1", "--disk", "/b.vhdx,lun=1"],
+      "--disk: LUN 1 of controller 0 is taken by /a.vhdx (--disk); give each disk a LUN of its own, or none"
+    ),
+    (["--kernel", "k", "--dvd", "/a.iso,lum=1"], "--dvd: a DVD drive has no \"lum\"; did you mean \"lun\"?"),
     ([], "no kernel is given; name one with --kernel or in the YAML file"),
     (
       ["/tmp/absent.yaml"],
@@ -98,6 +114,29 @@ import VirtualMachine
     #expect(try parse(EventsCommand.self, "events", "web", "--format", "json", "--since", "7").since == 7)
     #expect(try parse(VMConsole.self, "vm", "console", "web", "--replay").replay)
     #expect(try parse(AdapterSet.self, "adapter", "set", "web", "{x}", "--dhcp").dhcp)
+    let add = try parse(
+      VMDiskAdd.self, "vm", "disk", "add", "web", "d.vhdx", "--controller", "1", "--lun", "5", "--read-only")
+    #expect(add.request.path?.hasPrefix("/") == true && add.request.path?.hasSuffix("/d.vhdx") == true)
+    #expect(add.request.controller == 1 && add.request.lun == 5 && add.request.readOnly == true)
+    #expect(add.request.kind == .disk && add.request.writeCache == true && add.request.format == nil)
+    let raw = try parse(
+      VMDiskAdd.self, "vm", "disk", "add", "web", "/d", "--disk-format", "raw", "--sector-size", "4K", "--write-through"
+    )
+    #expect(raw.request.format == .raw && raw.request.sectorBytes == 4096 && raw.request.writeCache == false)
+    let place = DiskAddress(controller: 0, lun: 1)
+    #expect(try parse(VMDiskRemove.self, "vm", "disk", "remove", "web", "0:1").disk.address == place)
+    let grow = try parse(VMDiskResize.self, "vm", "disk", "resize", "web", "0:1", "+5G")
+    #expect(try grow.size.applied(to: 1 << 30) == 6 << 30)
+    let shrink = try parse(VMDiskResize.self, "vm", "disk", "resize", "web", "0:1", "--", "-1G")
+    #expect(try shrink.size.applied(to: 3 << 30) == 2 << 30)
+    #expect(throws: ControlError.self) { try shrink.size.applied(to: 1 << 30) }
+    #expect(throws: ControlError.self) { try grow.size.applied(to: .max) }
+    #expect(try parse(VMDVDAdd.self, "vm", "dvd", "add", "web").request.path == nil)
+    #expect(try parse(VMDVDAdd.self, "vm", "dvd", "add", "web", "/d.iso").request.kind == .dvd)
+    #expect(try parse(VMDVDInsert.self, "vm", "dvd", "insert", "web", "d.iso").drive.drive == nil)
+    let eject = try parse(VMDVDEject.self, "vm", "dvd", "eject", "web", "--drive", "0:1", "--force")
+    #expect(eject.drive.drive == place && eject.force)
+    _ = try parse(VMDiskList.self, "vm", "disk", "list", "web", "--format", "json")
     _ = try parse(VMNMI.self, "vm", "nmi", "web")
     _ = try parse(VMThaw.self, "vm", "thaw", "web")
   }
@@ -107,7 +146,12 @@ import VirtualMachine
     ["vm", "copy", "web", "file", "relative"], ["service", "enable", "web", "coffee"], ["kvp", "get", "web"],
     ["kvp", "list", "web", "--pool", "attic"], ["vm", "show", "web", "--format", "xml"], ["run", "--colour", "red"],
     ["adapter", "set", "web", "{x}"], ["adapter", "set", "web", "{x}", "--address", "192.0.2.1"],
-    ["events", "web", "--past", "--new"], ["events", "web", "--since", "-1"],
+    ["vm", "disk", "add", "web"], ["vm", "disk", "add", "web", "d", "--lun", "64"],
+    ["vm", "disk", "add", "web", "d", "--controller", "4"], ["vm", "disk", "add", "web", "d", "--sector-size", "520"],
+    ["vm", "disk", "add", "web", "d", "--disk-format", "qcow2"], ["vm", "disk", "remove", "web", "1"],
+    ["vm", "disk", "resize", "web", "0:1", "large"], ["vm", "dvd", "insert", "web"],
+    ["vm", "dvd", "eject", "web", "--drive", "0:64"], ["events", "web", "--past", "--new"],
+    ["events", "web", "--since", "-1"],
   ])
   func usageErrors(words: [String]) {
     do {

@@ -14,6 +14,9 @@ final class FakeMachine: VirtualMachineControl {
     var addresses: [String: AdapterAddresses] = [:]
     var files: [String: [UInt8]] = [:]
     var typed: [UInt8] = []
+    var disks: [DiskAddress: AttachedDisk] = [:]
+    /// Of DVD drives that the guest has locked.
+    var locked: Set<DiskAddress> = []
     var frozen = false
     var copyEnd: ControlError?
   }
@@ -67,6 +70,75 @@ final class FakeMachine: VirtualMachineControl {
   func pause() async throws(ControlError) { try move(from: [.running], to: .paused, "pause") }
   func resume() async throws(ControlError) { try move(from: [.paused], to: .running, "resume") }
   func injectNMI() async throws(ControlError) { note("nmi") }
+
+  func disks() async throws(ControlError) -> [AttachedDisk] {
+    state.value.withLock { state in
+      state.disks.values.sorted { ($0.controller, $0.lun) < ($1.controller, $1.lun) }
+    }
+  }
+
+  func addDisk(_ request: DiskRequest) async throws(ControlError) -> AttachedDisk {
+    try state.value.withLock { state throws(ControlError) in
+      let controller = request.controller ?? 0
+      let free = DiskAddress.luns.first { state.disks[DiskAddress(controller: controller, lun: $0)] == nil }
+      let address = DiskAddress(controller: controller, lun: request.lun ?? free ?? 0)
+      guard state.disks[address] == nil else { throw ControlError(.alreadyExists, "\(address) is in use") }
+      let isDVD = request.kind == .dvd
+      let disk = AttachedDisk(
+        controller: controller, lun: address.lun, kind: isDVD ? .dvd : .disk, path: request.path,
+        format: request.format ?? (request.path == nil ? nil : isDVD ? .iso : .vhdx),
+        sizeBytes: request.path == nil ? 0 : 1 << 30, readOnly: isDVD || request.readOnly ?? false,
+        writeCache: !isDVD && request.writeCache ?? true, logicalSectorBytes: request.sectorBytes ?? 512,
+        state: request.path == nil ? .empty : .attached)
+      state.disks[address] = disk
+      return disk
+    }
+  }
+
+  func removeDisk(at address: DiskAddress) async throws(ControlError) {
+    guard state.value.withLock({ $0.disks.removeValue(forKey: address) }) != nil else {
+      throw ControlError.noDisk(at: address)
+    }
+  }
+
+  func resizeDisk(at address: DiskAddress, to byteCount: UInt64) async throws(ControlError) -> AttachedDisk {
+    try change(address) { disk throws(ControlError) in
+      guard disk.kind == .disk else { throw ControlError(.badRequest, "\(address) is a DVD drive") }
+      disk.sizeBytes = byteCount
+    }
+  }
+
+  func insertDisc(_ request: DiscRequest, at address: DiskAddress) async throws(ControlError) -> AttachedDisk {
+    try change(address) { disk throws(ControlError) in
+      guard disk.state == .empty else { throw ControlError(.alreadyExists, "\(address) has a disc in it") }
+      disk.path = request.path
+      disk.format = .iso
+      disk.sizeBytes = 1 << 20
+      disk.state = .attached
+    }
+  }
+
+  func ejectDisc(at address: DiskAddress, force: Bool) async throws(ControlError) -> AttachedDisk {
+    let isLocked = state.value.withLock { $0.locked.contains(address) }
+    return try change(address) { disk throws(ControlError) in
+      guard force || !isLocked else { throw ControlError(.wrongState, "the guest has locked the drive") }
+      disk.path = nil
+      disk.format = nil
+      disk.sizeBytes = 0
+      disk.state = .empty
+    }
+  }
+
+  private func change(
+    _ address: DiskAddress, _ body: (inout AttachedDisk) throws(ControlError) -> Void
+  ) throws(ControlError) -> AttachedDisk {
+    try state.value.withLock { state throws(ControlError) in
+      guard var disk = state.disks[address] else { throw ControlError.noDisk(at: address) }
+      try body(&disk)
+      state.disks[address] = disk
+      return disk
+    }
+  }
 
   func services() async throws(ControlError) -> [ServiceStatus] {
     let enabled = state.value.withLock { $0.enabled }

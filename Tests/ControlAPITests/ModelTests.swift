@@ -13,6 +13,7 @@ import Testing
   @Test func everyModelSurvivesItsJSON() throws {
     try roundTrip(Sample.machine)
     try roundTrip(Sample.crash)
+    try roundTrip(Sample.disks)
     try roundTrip(Event(sequence: 1, time: Sample.time, kind: .panic, message: "x", details: ["a": "b"]))
     try roundTrip(ControlError(.busy, "m", remedy: "r"))
     try roundTrip(ControlError(ControlError.Code(rawValue: "of a newer server"), "m"))
@@ -20,6 +21,14 @@ import Testing
     try roundTrip(AdapterAddresses(adapter: "{x}", dhcp: true))
     try roundTrip(FileCopyResult(path: "/a", byteCount: .max, seconds: 0.25))
     try roundTrip(SnapshotStatus(supported: true, frozen: true, thawsAt: Sample.time))
+  }
+
+  @Test func addressesOfDisksAreWrittenInOneWay() {
+    #expect(DiskAddress("0:1") == DiskAddress(controller: 0, lun: 1))
+    #expect(DiskAddress("3:63")?.description == "3:63")
+    for text in ["", "1", "0:", ":1", "4:0", "0:64", "-1:0", "0:+1", "00:1", "0:01", "0:1:2", "a:b", "0: 1"] {
+      #expect(DiskAddress(text) == nil, "\(text)")
+    }
   }
 
   @Test func timesAreRFC3339InMilliseconds() throws {

@@ -54,6 +54,9 @@ import Yams
     try check(RestartRequest.self, "RestartRequest")
     try check(FreezeRequest.self, "FreezeRequest")
     try check(ServiceUpdate.self, "ServiceUpdate")
+    try check(DiskRequest.self, "DiskRequest")
+    try check(DiskUpdate.self, "DiskUpdate")
+    try check(DiscRequest.self, "DiscRequest")
     try check(KeyValueUpdate.self, "ItemUpdate")
     try check(AdapterUpdate.self, "AddressesUpdate")
   }
@@ -69,6 +72,10 @@ import Yams
     try check(HeartbeatStatus.State.self, "Heartbeat", "properties", "state")
     try check(ServiceStatus.State.self, "Service", "properties", "state")
     try check(ServiceName.self, "ServiceName")
+    try check(DiskFormat.self, "DiskFormat")
+    try check(AttachedDisk.Kind.self, "Disk", "properties", "kind")
+    try check(AttachedDisk.Kind.self, "DiskRequest", "properties", "kind")
+    try check(AttachedDisk.State.self, "Disk", "properties", "state")
     try check(KeyValuePool.self, "Pool")
     try check(KeyValueItem.Kind.self, "ItemKind")
     try check(StopRequest.Mode.self, "StopRequest", "properties", "mode")
@@ -82,6 +89,9 @@ import Yams
       harness.machine.events.record(.service, "ready", details: ["service": "time"])
       harness.machine.state.value.withLock {
         $0.items[.external] = ["a": KeyValueItem(pool: .external, key: "a", value: "b")]
+        let drive = DiskAddress(controller: 1, lun: 0)
+        $0.disks[drive] = AttachedDisk(
+          controller: 1, lun: 0, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, state: .empty)
         $0.addresses["x"] = AdapterAddresses(adapter: "x", addresses: ["192.0.2.1"], subnets: ["24"])
       }
       var seen: Set<String> = []
@@ -147,6 +157,13 @@ import Yams
     ("POST /v1/machine/pause", request("POST", "/v1/machine/pause")),
     ("POST /v1/machine/resume", request("POST", "/v1/machine/resume")),
     ("POST /v1/machine/nmi", request("POST", "/v1/machine/nmi")),
+    ("POST /v1/disks", request("POST", "/v1/disks", "{\"path\":\"/d.vhdx\",\"lun\":5,\"sectorBytes\":4096}")),
+    ("GET /v1/disks", request("GET", "/v1/disks")),
+    ("GET /v1/disks/{controller}/{lun}", request("GET", "/v1/disks/0/5")),
+    ("PATCH /v1/disks/{controller}/{lun}", request("PATCH", "/v1/disks/0/5", "{\"sizeBytes\":1073741824}")),
+    ("DELETE /v1/disks/{controller}/{lun}", request("DELETE", "/v1/disks/0/5")),
+    ("PUT /v1/disks/{controller}/{lun}/disc", request("PUT", "/v1/disks/1/0/disc", "{\"path\":\"/d.iso\"}")),
+    ("DELETE /v1/disks/{controller}/{lun}/disc", request("DELETE", "/v1/disks/1/0/disc?force=true")),
     ("GET /v1/services", request("GET", "/v1/services")),
     ("PATCH /v1/services/{service}", request("PATCH", "/v1/services/time", "{\"enabled\":false}")),
     ("GET /v1/kvp/{pool}", request("GET", "/v1/kvp/external")),

@@ -25,6 +25,11 @@ import Testing
                      0x60e3 0xffffffff81000000 0x1 0x2 0x3
                      Kernel panic - not syncing: sysrq
 
+        DISK  KIND  SIZE    FORMAT  ACCESS         STATE     READ   WRITTEN  FILE
+        0:0   disk  40 GiB  vhdx    read-write     attached  3 MiB  40 KiB   /vms/root.vhdx
+        0:2   dvd   -       -       read-only      empty     0 B    0 B      -
+        3:63  disk  1 MiB   vhd     write-through  failed    0 B    0 B      /vms/full\\n.vhd: takes no more writes
+
         SERVICE    STATE      VERSION  FRAMEWORK  TITLE
         heartbeat  ready      3.0      3.0        Heartbeat
         kvp        no daemon  -        -          Key-Value Pair Exchange: no answer for 30 s
@@ -37,6 +42,13 @@ import Testing
         """)
     #expect(
       table.machine(Sample.machine, statistics: true).hasSuffix("\n\nexits.hypercall  12\nexits.io         900\n"))
+  }
+
+  @Test func disks() {
+    #expect(table.disks([]) == "no disks\n")
+    #expect(table.disk(Sample.disks[1]).hasPrefix("DISK  KIND"))
+    #expect(Rendering(.json).disks(Sample.disks).contains("\"state\" : \"empty\""))
+    #expect(Rendering(.json).disk(Sample.disks[0]).contains("\"readBytes\" : 3145728"))
   }
 
   @Test func machines() throws {

@@ -9,6 +9,19 @@ enum Sample {
   static let crash = CrashReport(
     at: time, parameters: [0x60e3, 0xffff_ffff_8100_0000, 1, 2, 3], message: "Kernel panic - not syncing: sysrq")
 
+  static let disks = [
+    AttachedDisk(
+      controller: 0, lun: 0, path: "/vms/root.vhdx", format: .vhdx, sizeBytes: 40 << 30, logicalSectorBytes: 512,
+      physicalSectorBytes: 4096, blockBytes: 32 << 20,
+      counters: DiskCounters(
+        reads: 100, readBytes: 3 << 20, writes: 10, writtenBytes: 40960, flushes: 2, discards: 1, failures: 0)),
+    AttachedDisk(
+      controller: 0, lun: 2, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, writeCache: false, state: .empty),
+    AttachedDisk(
+      controller: 3, lun: 63, path: "/vms/full\n.vhd", format: .vhd, sizeBytes: 1 << 20, writeCache: false,
+      state: .failed, detail: "takes no more writes"),
+  ]
+
   static let machine = MachineDescription(
     name: "web", state: .running, processID: 4711, accelerator: "kvm", acceleratorReason: "/dev/kvm is usable",
     processors: 2, memoryBytes: 512 << 20, startedAt: time, uptimeSeconds: 3725.5, resets: 1,
@@ -22,7 +35,7 @@ enum Sample {
           id: 2, name: "Shutdown", classID: "0e0b6031-5213-4934-818b-38d90ced39db",
           instanceID: "b6650ff7-33bc-4840-8048-e0676786f393", state: .offered),
       ]),
-    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time),
+    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time), disks: disks,
     services: [
       ServiceStatus(name: .heartbeat, enabled: true, state: .ready, frameworkVersion: "3.0", version: "3.0"),
       ServiceStatus(name: .kvp, enabled: true, state: .noDaemon, detail: "no answer for 30 s"),

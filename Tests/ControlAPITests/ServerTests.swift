@@ -48,6 +48,69 @@ import Testing
     }
   }
 
+  @Test func changesDisks() async throws {
+    try await Harness.run { harness in
+      let client = harness.client
+      let added = try await client.addDisk(DiskRequest(path: "/vms/data.vhdx", controller: 1, readOnly: true))
+      #expect(added.address == DiskAddress(controller: 1, lun: 0) && added.readOnly && added.writeCache)
+      let second = try await client.addDisk(
+        DiskRequest(path: "/vms/raw", format: .raw, controller: 1, writeCache: false, sectorBytes: 4096))
+      #expect(second.lun == 1 && second.logicalSectorBytes == 4096 && !second.writeCache)
+      let resized = try await client.resizeDisk(at: second.address, to: 5 << 30)
+      #expect(resized.sizeBytes == 5 << 30)
+      let disks = try await client.disks()
+      #expect(disks == [added, resized])
+      try await client.removeDisk(at: added.address)
+      #expect(await failure { try await client.removeDisk(at: added.address) } == .noDisk(at: added.address))
+      let taken = await failure { try await client.addDisk(DiskRequest(path: "/x.vhd", controller: 1, lun: 1)) }
+      #expect(taken?.code == .alreadyExists && taken?.code.exitCode == .alreadyExists)
+    }
+  }
+
+  @Test func changesDiscs() async throws {
+    try await Harness.run { harness in
+      let client = harness.client
+      let drive = try await client.addDisk(DiskRequest(kind: .dvd, path: nil)).address
+      let full = try await client.insertDisc(DiscRequest(path: "/vms/a b%.iso"), at: drive)
+      #expect(full.state == .attached && full.path == "/vms/a b%.iso" && full.kind == .dvd)
+      #expect(
+        await failure { try await client.insertDisc(DiscRequest(path: "/b.iso"), at: drive) }?.code == .alreadyExists)
+      harness.machine.state.value.withLock { _ = $0.locked.insert(drive) }
+      let refused = await failure { try await client.ejectDisc(at: drive, force: false) }
+      #expect(refused?.code == .wrongState && refused?.code.exitCode == .refused)
+      let empty = try await client.ejectDisc(at: drive, force: true)
+      #expect(empty.state == .empty && empty.path == nil)
+    }
+  }
+
+  @Test func refusesDisksThatCannotBe() async throws {
+    try await Harness.run { harness in
+      for request in [
+        DiskRequest(path: nil), DiskRequest(path: "relative.vhdx"), DiskRequest(path: ""), DiskRequest(path: "/a\0b"),
+        DiskRequest(path: "/a", controller: 4), DiskRequest(path: "/a", controller: -1),
+        DiskRequest(path: "/a", lun: 64),
+        DiskRequest(path: "/a", sectorBytes: 520), DiskRequest(kind: .dvd, path: nil, readOnly: false),
+        DiskRequest(kind: .dvd, path: "/a.iso", sectorBytes: 512),
+      ] {
+        #expect(await failure { try await harness.client.addDisk(request) }?.code == .badRequest, "\(request)")
+      }
+      let place = DiskAddress(controller: 0, lun: 0)
+      let relative = await failure { try await harness.client.insertDisc(DiscRequest(path: "a.iso"), at: place) }
+      #expect(relative?.code == .badRequest)
+      for target in ["/v1/disks/4/0", "/v1/disks/0/64", "/v1/disks/-1/0", "/v1/disks/0/x", "/v1/disks/00/0"] {
+        let answer = try await RawClient.exchange(harness.socket, "DELETE \(target) HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(answer.status == 404, "\(target)")
+      }
+      for body in [#"{"path":"/a","lun":1.5}"#, #"{"path":"/a","format":"qcow2"}"#, #"{"path":"/a","LUN":1}"#] {
+        let answer = try await RawClient.exchange(
+          harness.socket,
+          "POST /v1/disks HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        #expect(answer.status == 400, "\(body)")
+      }
+      #expect(try await harness.client.disks() == [])
+    }
+  }
+
   @Test func switchesServices() async throws {
     try await Harness.run { harness in
       do {

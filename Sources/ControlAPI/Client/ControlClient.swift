@@ -138,17 +138,19 @@ public struct ControlClient: Sendable {
     }
   }
 
-  private func get<Value: Decodable>(_ target: String) async throws(ControlError) -> Value {
+  func get<Value: Decodable>(_ target: String) async throws(ControlError) -> Value {
     try decode(try await perform(.GET, target, .none, deadline: patience))
   }
 
   @discardableResult
-  private func send(_ method: HTTPMethod, _ target: String) async throws(ControlError) -> [UInt8] {
-    try await perform(method, target, .none, deadline: patience)
+  func send(
+    _ method: HTTPMethod, _ target: String, longerBy seconds: Double? = nil
+  ) async throws(ControlError) -> [UInt8] {
+    try await perform(method, target, .none, deadline: patience + .milliseconds(Int64((seconds ?? 0) * 1000)))
   }
 
   @discardableResult
-  private func send(
+  func send(
     _ method: HTTPMethod, _ target: String, _ body: some Encodable, longerBy seconds: Double? = nil
   ) async throws(ControlError) -> [UInt8] {
     let extra = Duration.milliseconds(Int64(min(max(seconds ?? 60, 0), 86_400) * 1000))
@@ -163,7 +165,7 @@ public struct ControlClient: Sendable {
     throw error
   }
 
-  private func decode<Value: Decodable>(_ bytes: [UInt8]) throws(ControlError) -> Value {
+  func decode<Value: Decodable>(_ bytes: [UInt8]) throws(ControlError) -> Value {
     try StrictJSON.decodeAnswer(Value.self, from: bytes)
   }
 }

@@ -24,11 +24,11 @@ extension ControlError {
 
     /// The request cannot be understood: bad JSON, unknown field, value out of range.
     public static let badRequest = Code(rawValue: "bad-request")
-    /// Nothing at this path, or no such KVP key, adapter, service.
+    /// Nothing at this path, or no such KVP key, adapter, service, disk.
     public static let notFound = Code(rawValue: "not-found")
     /// The path exists, the method does not.
     public static let methodNotAllowed = Code(rawValue: "method-not-allowed")
-    /// The target exists and overwriting was not asked for.
+    /// The target exists and overwriting was not asked for, or the place of a disk is taken.
     public static let alreadyExists = Code(rawValue: "already-exists")
     /// The machine's present state rules the operation out (pause when paused, freeze when frozen …).
     public static let wrongState = Code(rawValue: "wrong-state")

@@ -24,8 +24,7 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
   public var kind: Kind
   /// Of the image; absent for an empty drive.
   public var path: String?
-  /// `raw`, `iso`, `vhd` or `vhdx`.
-  public var format: String?
+  public var format: DiskFormat?
   /// As the guest sees it; 0 for an empty drive.
   public var sizeBytes: UInt64
   public var readOnly: Bool
@@ -40,7 +39,7 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
   public var counters: DiskCounters
 
   public init(
-    controller: Int, lun: Int, kind: Kind = .disk, path: String?, format: String? = nil, sizeBytes: UInt64,
+    controller: Int, lun: Int, kind: Kind = .disk, path: String?, format: DiskFormat? = nil, sizeBytes: UInt64,
     readOnly: Bool = false, writeCache: Bool = true, logicalSectorBytes: UInt32 = 512,
     physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil, state: State = .attached, detail: String? = nil,
     counters: DiskCounters = DiskCounters()

@@ -20,6 +20,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
   public var resets: Int
   public var bus: BusDescription
   public var heartbeat: HeartbeatStatus
+  public var disks: [AttachedDisk]
   public var services: [ServiceStatus]
   /// The last crash the guest reported since the machine started.
   public var crash: CrashReport?
@@ -30,7 +31,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
     name: String, state: MachineState, processID: Int32, accelerator: String, acceleratorReason: String,
     processors: Int, memoryBytes: UInt64, startedAt: Timestamp, uptimeSeconds: Double, resets: Int = 0,
     bus: BusDescription, heartbeat: HeartbeatStatus,
-    services: [ServiceStatus], crash: CrashReport? = nil, statistics: [String: UInt64] = [:]
+    disks: [AttachedDisk] = [], services: [ServiceStatus], crash: CrashReport? = nil, statistics: [String: UInt64] = [:]
   ) {
     self.name = name
     self.state = state
@@ -44,6 +45,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
     self.resets = resets
     self.bus = bus
     self.heartbeat = heartbeat
+    self.disks = disks
     self.services = services
     self.crash = crash
     self.statistics = statistics

@@ -25,6 +25,17 @@ public protocol VirtualMachineControl: Sendable {
   func resume() async throws(ControlError)
   func injectNMI() async throws(ControlError)
 
+  func disks() async throws(ControlError) -> [AttachedDisk]
+  /// The request's fields are in range and its path is absolute. `.alreadyExists` for a place that is taken.
+  func addDisk(_ request: DiskRequest) async throws(ControlError) -> AttachedDisk
+  /// Returns when the image is closed. This and the following: `.notFound` where no disk is.
+  func removeDisk(at address: DiskAddress) async throws(ControlError)
+  func resizeDisk(at address: DiskAddress, to byteCount: UInt64) async throws(ControlError) -> AttachedDisk
+  /// `.alreadyExists` for a drive with a disc in it.
+  func insertDisc(_ request: DiscRequest, at address: DiskAddress) async throws(ControlError) -> AttachedDisk
+  /// `.wrongState` for a drive that the guest has locked, unless `force`.
+  func ejectDisc(at address: DiskAddress, force: Bool) async throws(ControlError) -> AttachedDisk
+
   func services() async throws(ControlError) -> [ServiceStatus]
   func setService(_ name: ServiceName, enabled: Bool) async throws(ControlError) -> ServiceStatus
 

@@ -56,10 +56,28 @@ extension ControlError {
 
   /// An image's error, which names file, structure and offset already.
   public init(_ error: ImageError) {
+    let text = error.description
     switch error.reason {
-    case .store, .damaged, .unsupported, .parent: self.init(.input, String(describing: error))
-    case .invalid: self.init(.badRequest, String(describing: error))
-    case .readOnly, .poisoned, .closed: self.init(.wrongState, String(describing: error))
+    case .store(let store):
+      switch store.reason {
+      case .noSpace: self.init(.hostFailure, text, remedy: "make room; nothing has changed")
+      case .inUse: self.init(.busy, text, remedy: "stop the machine or program that uses it")
+      case .readOnly: self.init(.input, text, remedy: "make the file writable, or attach it read-only")
+      case .endOfFile: self.init(.input, text, remedy: "the file has become shorter; get it anew")
+      case .unsupported where store.operation == .open: self.init(.input, text, remedy: "name a regular file")
+      case .system where store.operation == .open:
+        self.init(.input, text, remedy: "check the path and its permissions")
+      default: self.init(.hostFailure, text)
+      }
+    case .damaged:
+      self.init(.input, text, remedy: "`lis disk check` says more, and --repair puts right what can be")
+    case .unsupported:
+      self.init(.input, text, remedy: "give the right format, or convert the image where it comes from")
+    case .invalid: self.init(.badRequest, text)
+    case .parent:
+      self.init(
+        .input, text, remedy: "put the right parent there; `lis disk info` says where the image looks for it")
+    case .readOnly, .poisoned, .closed: self.init(.hostFailure, text)
     }
   }
 

@@ -17,7 +17,8 @@ extension VirtualMachine {
       acceleratorReason: accelerator.reason, processors: configuration.processors,
       memoryBytes: configuration.memory.rawValue, startedAt: life.startedAt,
       uptimeSeconds: Double(MachineClock.monotonic() &- life.startedAtMonotonic) / 1e9, resets: life.resets,
-      bus: busDescription(), heartbeat: heartbeat(life), services: Self.statuses(services), crash: life.crash)
+      bus: busDescription(), heartbeat: heartbeat(life),
+      disks: storage.list().map { ControlAPI.AttachedDisk($0) }, services: Self.statuses(services), crash: life.crash)
     machine.statistics = statistics(services)
     return machine
   }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ControlAPI
+import Dispatch
+import VirtualDisks
+
+/// Disks and DVD drives while the machine runs.
+extension VirtualMachine {
+  /// Changes wait for I/O, a guest's or a host's, so they have threads of their own: a machine whose disk hangs can be
+  /// switched off. `StorageGroup` makes them one at a time.
+  private static let diskQueue = DispatchQueue(label: "swift-lis.disks", attributes: .concurrent)
+
+  public func disks() async throws(ControlError) -> [ControlAPI.AttachedDisk] {
+    storage.list().map { ControlAPI.AttachedDisk($0) }
+  }
+
+  public func addDisk(_ request: DiskRequest) async throws(ControlError) -> ControlAPI.AttachedDisk {
+    let disk = try DiskConfiguration(request)
+    let added = ControlAPI.AttachedDisk(try await change { (storage) throws(ControlError) in try storage.add(disk) })
+    let what = added.kind == .dvd ? "a DVD drive" : added.path ?? "a disk"
+    record("added", added.address, "\(what) added", path: added.path)
+    return added
+  }
+
+  public func removeDisk(at address: DiskAddress) async throws(ControlError) {
+    let old = try disk(at: address)
+    try await change { (storage) throws(ControlError) in
+      try storage.remove(controller: address.controller, unit: address.lun)
+    }
+    record("removed", address, "\(old.path ?? "the empty DVD drive") removed", path: old.path)
+  }
+
+  public func resizeDisk(
+    at address: DiskAddress, to byteCount: UInt64
+  ) async throws(ControlError) -> ControlAPI.AttachedDisk {
+    let old = try disk(at: address)
+    try await change { (storage) throws(ControlError) in
+      try storage.resize(controller: address.controller, unit: address.lun, to: byteCount)
+    }
+    let new = try disk(at: address)
+    record(
+      "resized", address,
+      "\(old.path ?? "") resized from \(Quantity.bytes(old.sizeBytes)) to \(Quantity.bytes(new.sizeBytes))",
+      path: old.path, ["from": "\(old.sizeBytes)", "to": "\(new.sizeBytes)"])
+    return new
+  }
+
+  public func insertDisc(
+    _ request: DiscRequest, at address: DiskAddress
+  ) async throws(ControlError) -> ControlAPI.AttachedDisk {
+    var disc = DiskConfiguration(
+      kind: .dvd, path: request.path, format: request.format.map(\.image), controller: address.controller,
+      unit: address.lun)
+    try disc.settle()
+    let format = disc.format
+    try await change { (storage) throws(ControlError) in
+      try storage.insert(request.path, format: format, controller: address.controller, unit: address.lun)
+    }
+    record("inserted", address, "\(request.path) inserted", path: request.path)
+    return try disk(at: address)
+  }
+
+  public func ejectDisc(at address: DiskAddress, force: Bool) async throws(ControlError) -> ControlAPI.AttachedDisk {
+    let old = try disk(at: address)
+    try await change { (storage) throws(ControlError) in
+      try storage.eject(controller: address.controller, unit: address.lun, force: force)
+    }
+    record("ejected", address, "\(old.path ?? "the disc") ejected\(force ? " by force" : "")", path: old.path)
+    return try disk(at: address)
+  }
+
+  // MARK: Parts
+
+  private func disk(at address: DiskAddress) throws(ControlError) -> ControlAPI.AttachedDisk {
+    guard let disk = storage.list().map({ ControlAPI.AttachedDisk($0) }).first(where: { $0.address == address }) else {
+      throw ControlError.noDisk(at: address)
+    }
+    return disk
+  }
+
+  private func change<R: Sendable>(
+    _ body: @escaping @Sendable (StorageGroup) throws(ControlError) -> R
+  ) async throws(ControlError) -> R {
+    if life.value.isOver { throw Self.over }
+    let result: Result<R, ControlError> = await withCheckedContinuation { continuation in
+      Self.diskQueue.async { [storage] in
+        do throws(ControlError) {
+          continuation.resume(returning: .success(try body(storage)))
+        } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+    }
+    return try result.get()
+  }
+
+  private func record(
+    _ change: String, _ address: DiskAddress, _ message: String, path: String?, _ more: [String: String] = [:]
+  ) {
+    var details = more
+    details["change"] = change
+    details["controller"] = "\(address.controller)"
+    details["lun"] = "\(address.lun)"
+    if let path { details["path"] = path }
+    events.record(.disk, "disk \(address): \(message)", details: details)
+  }
+}
+
+extension DiskConfiguration {
+  init(_ request: DiskRequest) throws(ControlError) {
+    self.init(
+      kind: request.kind == .dvd ? .dvd : .disk, path: request.path, format: request.format.map(\.image),
+      controller: request.controller ?? 0, unit: request.lun, isReadOnly: request.readOnly ?? false,
+      hasWriteCache: request.writeCache ?? true, sectorByteCount: request.sectorBytes)
+    try settle()
+  }
+}
+
+extension DiskFormat {
+  var image: ImageFormat {
+    switch self {
+    case .raw: .raw
+    case .iso: .iso
+    case .vhd: .vhd
+    case .vhdx: .vhdx
+    }
+  }
+
+  init(_ format: ImageFormat) {
+    switch format {
+    case .raw: self = .raw
+    case .iso: self = .iso
+    case .vhd: self = .vhd
+    case .vhdx: self = .vhdx
+    }
+  }
+}
+
+extension ControlAPI.AttachedDisk {
+  init(_ disk: AttachedDisk) {
+    let configuration = disk.configuration
+    let information = disk.information
+    self.init(
+      controller: configuration.controller, lun: configuration.unit ?? 0,
+      kind: configuration.kind == .dvd ? .dvd : .disk, path: configuration.path,
+      format: information.map { DiskFormat($0.format) }, sizeBytes: information?.virtualByteCount ?? 0,
+      readOnly: information?.isReadOnly ?? configuration.isReadOnly,
+      writeCache: configuration.kind == .disk && configuration.hasWriteCache,
+      logicalSectorBytes: information?.logicalSectorByteCount ?? 2048,
+      physicalSectorBytes: information?.physicalSectorByteCount ?? 2048, blockBytes: information?.blockByteCount,
+      state: disk.waitsForSpace ? .noSpace : information == nil ? .empty : .attached,
+      counters: DiskCounters(
+        reads: disk.figures.reads, readBytes: disk.figures.readBytes, writes: disk.figures.writes,
+        writtenBytes: disk.figures.writtenBytes, flushes: disk.figures.flushes, discards: disk.figures.discards,
+        failures: disk.figures.failures))
+  }
+}
