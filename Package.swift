@@ -129,7 +129,8 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "lis", "VirtualMachine", "ControlAPI", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "lis", "VirtualMachine", "VirtualDisks", "ControlAPI",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .testTarget(
       name: "VirtualMachineTests", dependencies: ["VirtualMachine", "VirtualDisks", "ControlAPI", "Partition", "VMBus"],

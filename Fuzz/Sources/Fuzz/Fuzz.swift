@@ -26,6 +26,7 @@ enum Fuzz {
     ("storage-walk", StorageTargets.walk),
     ("storage-client", StorageTargets.client),
     ("scsi", StorageTargets.scsi),
+    ("vhd", VHDTarget.run),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.

@@ -32,7 +32,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     case .forcedStop: "`lis run`: the machine was switched off by force"
     case .notRunning: "no machine of this name is running"
     case .alreadyRunning: "a machine of this name is running already"
-    case .refused: "refused: the machine's state rules it out, or the guest said no"
+    case .refused: "refused: the machine's state rules it out, a file is in use, or the guest said no"
     case .serviceUnavailable: "the integration service is off, not negotiated, or its daemon does not run in the guest"
     case .timedOut: "no answer within the deadline"
     case .notFound: "no such key, adapter, service or disk"
@@ -40,7 +40,7 @@ public enum ExitStatus: Int32, CaseIterable, Sendable {
     case .guestFailure: "the guest tried and failed"
     case .cancelled: "given up on request (Ctrl-C)"
     case .usage: "the command line was not understood"
-    case .input: "a file named on the command line is missing, unreadable or not usable"
+    case .input: "a file named on the command line is missing, unreadable, damaged or not usable"
     case .hostUnsupported: "this host cannot run machines this way: no KVM, no permission, no Hyper-V capability"
     case .configuration: "the configuration is wrong: a value out of range, an unknown YAML key"
     }

@@ -37,11 +37,8 @@ struct LayerCopy {
         case (.file, _):
           let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(count)])
           try unsafe top.read(at: start, into: part)
-          if case .file = lower.place {
-            try unsafe target.write(at: start, from: UnsafeRawBufferPointer(part))
-          } else if unsafe !ZeroRuns.isZero(UnsafeRawBufferPointer(part)) {
-            try unsafe target.write(at: start, from: UnsafeRawBufferPointer(part))
-          }
+          let hides = if case .file = lower.place { true } else { false }
+          try unsafe write(UnsafeRawBufferPointer(part), at: start, to: target, hides: hides)
         case (_, .file): try target.writeZeroes(at: start, count: count)
         default: break
         }
@@ -49,5 +46,22 @@ struct LayerCopy {
       }
     }
     try control.report(total, total)
+  }
+
+  /// Zeroes that hide something below are zeroes in the copy, others are nothing.
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, at offset: UInt64, to target: any DiskImage, hides: Bool
+  ) throws(ImageError) {
+    var position = 0
+    for run in unsafe ZeroRuns.runs(bytes, grain: ImageCopy.grain) + [bytes.count..<bytes.count] {
+      if position < run.lowerBound {
+        let data = unsafe UnsafeRawBufferPointer(rebasing: bytes[position..<run.lowerBound])
+        try unsafe target.write(at: offset + UInt64(position), from: data)
+      }
+      if hides, !run.isEmpty {
+        try target.writeZeroes(at: offset + UInt64(run.lowerBound), count: UInt64(run.count))
+      }
+      position = run.upperBound
+    }
   }
 }

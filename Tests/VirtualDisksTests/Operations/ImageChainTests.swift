@@ -18,10 +18,14 @@ import Testing
   }
 
   private func write(_ name: String, _ byte: UInt8, at offset: UInt64) throws {
+    try write(name, [UInt8](repeating: byte, count: 512), at: offset)
+  }
+
+  private func write(_ name: String, _ bytes: [UInt8], at offset: UInt64) throws {
     var options = ImageChain.Options()
     options.isWritable = true
     let chain = try ImageChain.open(folder[name], options)
-    try chain.image.write([UInt8](repeating: byte, count: 512), at: offset)
+    try chain.image.write(bytes, at: offset)
     try chain.image.close()
   }
 
@@ -203,12 +207,8 @@ import Testing
     ]
     for magic in magics {
       for place: UInt64 in [0, (1 << 20) - 512] {
-        var options = ImageChain.Options()
-        options.isWritable = true
-        let chain = try ImageChain.open(folder["guest.img"], options)
         let sector = magic + [UInt8](repeating: 0, count: 512 - magic.count)
-        try chain.image.write(sector, at: place)
-        try chain.image.close()
+        try write("guest.img", sector, at: place)
         let again = try ImageChain.open(folder["guest.img"])
         #expect(again.image.information.format == .raw && again.layers.count == 1)
         #expect(again.image.information.virtualByteCount == 1 << 20)
