@@ -55,7 +55,8 @@ enum VHDTarget {
       case 2...4 where !isFixed:
         let locator = 576 + script.choice(8) * 24
         let fields = [
-          (16, 8), (24, 4), (28, 4), (32, 4), (40, 8), (56, 4), (64, 8), (locator, 4), (locator + 8, 4), (locator + 16, 8),
+          (16, 8), (24, 4), (28, 4), (32, 4), (40, 8), (56, 4), (64, 8), (locator, 4), (locator + 8, 4),
+          (locator + 16, 8),
         ]
         let field = fields[script.choice(fields.count)]
         guard var header = contents.bytes(at: 512, count: 1024) else { continue }
@@ -88,7 +89,9 @@ enum VHDTarget {
     case 4: value ^= 1 << UInt64(script.choice(64))
     default: value = script.word64()
     }
-    for index in 0..<count { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - index))) }
+    for index in 0..<count {
+      bytes[offset + index] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - index)))
+    }
     guard let place, !script.oneIn(16) else { return }
     var sum: UInt32 = 0
     for (index, byte) in bytes.enumerated() where index < place || index >= place + 4 { sum &+= UInt32(byte) }

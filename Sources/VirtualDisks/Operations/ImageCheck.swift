@@ -55,8 +55,9 @@ public struct ImageCheck: Sendable {
       let count = findings.count { $0.isRepairable }
       if count > 0, let image = chain.image as? VHDImage {
         try onImage { () throws(ImageError) in try image.repairFooters() }
-        repaired = count
       }
+      // A VHDX put its log in place when it was opened to write.
+      repaired = count
       try onImage { () throws(ImageError) in try chain.image.close() }
     }
     return Result(findings: findings, repaired: repaired)

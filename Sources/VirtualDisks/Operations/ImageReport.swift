@@ -33,7 +33,7 @@ public struct ImageReport: Sendable {
 
   /// As the tools of the format write it.
   public var identifierText: String? {
-    information.diskIdentifier.map { VHDIdentifier($0).description }
+    information.diskIdentifier.map { information.format == .vhd ? VHDIdentifier($0).description : $0.plainText }
   }
 
   private init(reading path: String, _ options: ImageChain.Options) throws(OperationError) {

@@ -82,7 +82,12 @@ extension ImageChain {
         let image = VHDImage(store, structure, parent: parent)
         return Layer(path: path, image: image, notes: structure.notes, store: store)
       case .vhdx(let structure):
-        return Layer(path: path, image: try VHDXImage(structure, parent: parent), notes: [], store: store)
+        var notes: [ImageError] = []
+        if structure.neededReplay {
+          let what = "the image was not closed, and what its log holds is not in place yet (it is read from there)"
+          notes.append(ImageError(file: path, structure: "log", .damaged(what)))
+        }
+        return Layer(path: path, image: try VHDXImage(structure, parent: parent), notes: notes, store: store)
       }
     }
 
