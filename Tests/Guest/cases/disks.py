@@ -186,30 +186,30 @@ def changing(suite, guest):
         drivers(vm)
         base = attached(vm, 1)[(0, 0)]
         with suite.check("a disk grows and shrinks without a rescan in the guest"):
-            vm.lis("vm", "disk", "resize", vm.name, "--lun", "0", "--size", "128M")
+            vm.lis("vm", "disk", "resize", vm.name, "0:0", "128M")
             vm.sh(f"for i in $(seq 50); do [ $(cat /sys/block/{base}/size) = 262144 ] && exit; usleep 200000; done; false")
-            vm.lis("vm", "disk", "resize", vm.name, "--lun", "0", "--size", "96M")
+            vm.lis("vm", "disk", "resize", vm.name, "0:0", "--", "-32M")
             vm.sh(f"for i in $(seq 50); do [ $(cat /sys/block/{base}/size) = 196608 ] && exit; usleep 200000; done; false")
         with suite.check("disks come and go under load, only the removed one errs"):
             vm.sh(f"setsid sh -c 'while :; do dd if=/dev/{base} of=/dev/null bs=64k 2>>/run/load.errors || "
                   "echo failed >>/run/load.errors; echo >>/run/load; done' >/dev/null 2>&1 </dev/null &")
-            for number in range(1, 5):
+            for number in range(2, 6):
                 create(suite, place / f"hot{number}.vhdx", "64M")
                 vm.lis("vm", "disk", "add", vm.name, str(place / f"hot{number}.vhdx"), "--lun", str(number))
             attached(vm, 5)
-            for number in (3, 1, 4, 2):
-                vm.lis("vm", "disk", "remove", vm.name, "--lun", str(number))
+            for number in (4, 2, 5, 3):
+                vm.lis("vm", "disk", "remove", vm.name, f"0:{number}")
             attached(vm, 1)
             expect("failed" not in vm.sh("cat /run/load.errors"), "the disk that stayed had an error")
             expect(int(vm.sh("wc -l </run/load")) > 0, "the load did nothing")
         with suite.check("a locked disc is not ejected, unless by force; another one mounts"):
             vm.sh("mount -t iso9660 -o ro /dev/sr0 /mnt")
-            dvd = next(one for one in vm.json("vm", "disk", "list", vm.name)["disks"] if one["kind"] == "dvd")
-            lun = str(dvd["lun"])
-            vm.refused(22, "vm", "dvd", "eject", vm.name, "--lun", lun)
+            dvd = next(one for one in vm.json("vm", "disk", "list", vm.name) if one["kind"] == "dvd")
+            drive = f"{dvd['controller']}:{dvd['lun']}"
+            vm.refused(22, "vm", "dvd", "eject", vm.name, "--drive", drive)
             vm.sh("umount /mnt")
-            vm.lis("vm", "dvd", "eject", vm.name, "--lun", lun)
-            vm.lis("vm", "dvd", "insert", vm.name, str(second), "--lun", lun)
+            vm.lis("vm", "dvd", "eject", vm.name)
+            vm.lis("vm", "dvd", "insert", vm.name, str(second), "--drive", drive)
             end = time.monotonic() + 10
             while vm.sh("mount -t iso9660 -o ro /dev/sr0 /mnt 2>/dev/null && cat /mnt/hello.txt; true").strip() != "second":
                 expect(time.monotonic() < end, "the second disc does not mount")
