@@ -45,12 +45,15 @@ import VMBus
   }
 }
 
+public typealias StorageVerdict = StorageCompletion.Verdict
+
 /// The guest's driver, with a memory of what its disks must hold.
 public final class StorageGuest {
   public var client: StorageClient
   public private(set) var ports: [UInt16: GuestPort] = [:]
   public private(set) var problem: String?
   public private(set) var completed = 0
+  private var verdicts: [StorageVerdict] = []
   public private(set) var successes = 0
   public private(set) var rescans = 0
   public private(set) var resets = 0
@@ -86,7 +89,7 @@ public final class StorageGuest {
 
   public func open(_ index: UInt16, _ rings: RingPair) {
     close(index)
-    let port = GuestPort(rings, capacity: 64, version: client.version)
+    let port = GuestPort(rings, capacity: 256, version: client.version)
     ports[index] = port
     if index == 0, !port.send(client.channelOpened()) { problem = "no room for the first packet" }
   }
@@ -157,7 +160,7 @@ public final class StorageGuest {
   /// Sends a command with a buffer of `byteCount` bytes, `offset` bytes into its first page, filled with `fill`.
   func send(
     _ block: SCSICommandBlock, to unit: UInt8, on channel: UInt16, direction: StorageDirection, byteCount: Int,
-    offset: Int, kind: Expectation.Kind, sectors: Range<Int> = 0..<0, fill: [UInt8] = []
+    offset: Int, kind: Expectation.Kind, sectors: Range<Int> = 0..<0, fill: [UInt8] = [], scatters: Bool = true
   ) {
     guard let port = ports[channel], isReady else { return }
     let pages = byteCount == 0 ? 0 : (offset + byteCount + 4095) / 4096
@@ -181,7 +184,7 @@ public final class StorageGuest {
         problem = "a tail is too short"
       }
     }
-    memory.scatter(fill, into: Self.places(frames, offset, byteCount))
+    if scatters { memory.scatter(fill, into: Self.places(frames, offset, byteCount)) }
     guard port.send(packet, tail: tail) else {
       port.queue.cancel(packet)
       return
@@ -202,13 +205,33 @@ public final class StorageGuest {
     }
   }
 
+  /// A command whose buffer is in a page of the caller's choice, or in one of ours.
+  public func send(
+    _ block: SCSICommandBlock, to unit: UInt8, direction: StorageDirection, byteCount: Int, at frame: UInt64? = nil
+  ) {
+    if let frame { freeFrames.append(frame) }
+    send(
+      block, to: unit, on: 0, direction: direction, byteCount: byteCount, offset: 0, kind: .other,
+      scatters: frame == nil)
+  }
+
+  /// How the commands since the last call ended, in order.
+  public func takeVerdicts() -> [StorageVerdict] {
+    defer { verdicts = [] }
+    return verdicts
+  }
+
   private func end(_ completion: StorageCompletion) {
     guard let was = expected.removeValue(forKey: completion.context) else {
       problem = "request \(completion.context) ended twice"
       return
     }
     completed += 1
-    freeFrames += was.frames
+    // Not what a test made up.
+    freeFrames += was.frames.filter {
+      $0 >= GuestPages.firstFrame && $0 - GuestPages.firstFrame < UInt64(memory.frameCount)
+    }
+    if verdicts.count < 4096 { verdicts.append(completion.verdict) }
     let byteCount = was.sectors.count * 512
     if completion.verdict == .success { successes += 1 }
     switch was.kind {
