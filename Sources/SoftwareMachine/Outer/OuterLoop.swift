@@ -3,38 +3,46 @@
 import Glibc
 import HostSystem
 
+/// What the outer program's loop does by the clock.
+struct Rhythm {
+  /// QEMU up to 10.1 changes a processor's word of pending interrupts at VMRUN and VMEXIT without a lock: an interrupt
+  /// that another thread raises in that moment is lost, and the inner Linux, which stops its tick when it is idle, may
+  /// sleep for ever. Any later interrupt makes the processor look again, so one comes from the serial line this often.
+  var kick: UInt64 = 100_000_000
+  /// The wall clock goes in this often, in kicks; the answer shows that the inner machine lives.
+  var ticksPerTime = 20
+  /// Kicks without any sign of life after which the inner machine counts as dead. Counted in our own turns, not by the
+  /// clock, so that stopping and continuing this process does not look like it.
+  var ticksToDeath = 600
+}
+
 /// The outer program's loop while the machine runs: one thread, from QEMU's start to its end.
 struct OuterLoop: ~Copyable {
   private var pump: LinkPump
   private let machine: RunningMachine
   private let listener: Int32
   private let interrupts: Interrupts
-  private let images: FileServer
+  private let images: FileServer?
   private var log = InnerLog()
   private var errors: [UInt8] = []
   private var result: Result<Int32, SoftwareMachineError>?
   private var signals = 0
   private var lastSignal: Int32 = 0
 
-  /// QEMU up to 10.1 changes a processor's word of pending interrupts at VMRUN and VMEXIT without a lock: an interrupt
-  /// that another thread raises in that moment is lost, and the inner Linux, which stops its tick when it is idle, may
-  /// sleep for ever. Any later interrupt makes the processor look again, so one comes from the serial line this often.
-  private static let kick: UInt64 = 100_000_000
-  /// The wall clock goes in this often; the answer shows that the inner machine lives.
-  private static let ticksPerTime = 20
-  /// Kicks without any sign of life after which the inner machine counts as dead. Counted in our own turns, not by the
-  /// clock, so that stopping and continuing this process does not look like it.
-  private static let ticksToDeath = 600
+  private let rhythm: Rhythm
 
   init(
     pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts,
-    images: FileServer
+    images: FileServer? = nil, rhythm: Rhythm = Rhythm()
   ) {
     self.pump = pump
     self.machine = machine
     self.listener = listener
     self.interrupts = interrupts
     self.images = images
+    self.rhythm = rhythm
+    Stream.setNonblocking(self.machine.serial.number)
+    Stream.setNonblocking(self.machine.messages.number)
   }
 
   mutating func run() -> Result<Int32, SoftwareMachineError> {
@@ -43,7 +51,7 @@ struct OuterLoop: ~Copyable {
       pump.closeAll()
     }
     pump.writePort()
-    var nextKick = Clock.monotonic() &+ Self.kick
+    var nextKick = Clock.monotonic() &+ rhythm.kick
     var ticks = 0
     var silent = 0
     while true {
@@ -53,7 +61,7 @@ struct OuterLoop: ~Copyable {
         pollfd(fd: machine.messages.number, events: Int16(POLLIN), revents: 0),
         pollfd(fd: interrupts.descriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: pump.link.canOpen ? listener : -1, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: images.failed.number, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: images?.failed.number ?? -1, events: Int16(POLLIN), revents: 0),
       ]
       pump.prepare(&entries)
       let now = Clock.monotonic()
@@ -64,7 +72,7 @@ struct OuterLoop: ~Copyable {
       if entries[2].revents != 0 { readMessages() }
       if entries[3].revents != 0 { forwardSignals() }
       if entries[4].revents != 0 { accept() }
-      if entries[5].revents != 0, let failure = images.failure { return .failure(.innerLinux("\(failure)")) }
+      if entries[5].revents != 0, let failure = images?.failure { return .failure(.innerLinux("\(failure)")) }
       var events: [Link.Event] = []
       do {
         try pump.process(entries, events: &events)
@@ -82,12 +90,12 @@ struct OuterLoop: ~Copyable {
       if signals > 2 { return result ?? .failure(.interrupted(signal: lastSignal)) }
 
       if Clock.monotonic() >= nextKick {
-        nextKick = Clock.monotonic() &+ Self.kick
+        nextKick = Clock.monotonic() &+ rhythm.kick
         _ = Stream.write(machine.serial.number, [UInt8(ascii: "\n")])
         ticks += 1
         silent += 1
-        if ticks % Self.ticksPerTime == 0 { pump.link.sendTime(Clock.wall()) }
-        if silent > Self.ticksToDeath {
+        if ticks % rhythm.ticksPerTime == 0 { pump.link.sendTime(Clock.wall()) }
+        if silent > rhythm.ticksToDeath {
           return .failure(.innerLinux("it has not answered for a minute; \(log.tail)"))
         }
       }

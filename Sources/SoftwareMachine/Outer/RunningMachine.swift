@@ -11,7 +11,9 @@ struct RunningMachine: ~Copyable {
   let serial: Descriptor
   /// QEMU's own standard output and error.
   let messages: Descriptor
+}
 
+extension RunningMachine {
   init(
     qemu: String, memoryMebibytes: Int, state: borrowing Descriptor, images: borrowing Descriptor,
     window: borrowing Descriptor, files: [Int32]
@@ -20,17 +22,13 @@ struct RunningMachine: ~Copyable {
     let messages = try Descriptor.pipe()
     let port = try Descriptor.socketPair()
     let serial = try Descriptor.socketPair()
-    process = try ChildProcess(
+    let process = try ChildProcess(
       qemu, QEMUCommand.restore(memoryMebibytes: memoryMebibytes, fileCount: files.count),
       descriptors: [
         null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
         state.number, images.number, window.number,
       ] + files)
     // QEMU's ends close here: what it closes is closed.
-    self.port = port.first
-    self.serial = serial.first
-    self.messages = messages.first
-    Stream.setNonblocking(self.serial.number)
-    Stream.setNonblocking(self.messages.number)
+    self.init(process: process, port: port.first, serial: serial.first, messages: messages.first)
   }
 }
