@@ -53,6 +53,19 @@ import VirtualMachine
     #expect(disks[1].path == "/b,c.raw" && disks[1].sectorByteCount == 4096 && !disks[1].hasWriteCache)
   }
 
+  @Test func aCancelledCopyIsOverWhenTheMachineSaysSo() {
+    func event(_ path: String, _ state: String) -> Event {
+      Event(
+        sequence: 1, time: Timestamp(nanoseconds: 0), kind: .copy, message: state,
+        details: ["path": path, "state": state])
+    }
+    #expect(VMCopy.end(of: "/a", in: []).isOver)
+    #expect(VMCopy.end(of: "/a", in: [event("/b", "started")]).isOver)
+    let old = [event("/a", "started"), event("/a", "failed")]
+    #expect(VMCopy.end(of: "/a", in: old).last?.message == "failed")
+    #expect(!VMCopy.end(of: "/a", in: old + [event("/a", "started"), event("/b", "failed")]).isOver)
+  }
+
   @Test func pathsAreMadeAbsolute() throws {
     let configuration = try machine("--kernel", "k", "--serial", "file:log")
     #expect(configuration.kernel.hasPrefix("/") && configuration.kernel.hasSuffix("/k"))

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import ControlAPI
+import Synchronization
 import VirtualMachine
 
 struct VMCopy: ControlCommand {
@@ -41,11 +42,38 @@ struct VMCopy: ControlCommand {
     let request = FileCopyRequest(
       path: target.hasSuffix("/") ? target + name : target, overwrite: overwrite, createFolders: createFolders)
     let client = machine.client
-    let result = try await Interruption.cancels { () async throws(ControlError) in
-      let progress = ProgressLine(source.byteCount)
-      defer { progress.end() }
-      return try await client.copyFile(request, from: source.source { progress.draw($0) })
+    do throws(ControlError) {
+      let result = try await Interruption.cancels { () async throws(ControlError) in
+        let progress = ProgressLine(source.byteCount)
+        defer { progress.end() }
+        return try await client.copyFile(request, from: source.source { progress.draw($0) })
+      }
+      StandardOutput.write(format.rendering.copied(result))
+    } catch {
+      guard error.code == .cancelled, let last = await Self.end(of: request.path, client) else { throw error }
+      throw ControlError(.cancelled, last.message.replacing("copying \(request.path) failed: ", with: ""))
     }
-    StandardOutput.write(format.rendering.copied(result))
+  }
+
+  /// The connection's end cancels the copy; what the machine then makes of it is among its events. Asked for some seconds.
+  private static func end(of path: String, _ client: ControlClient) async -> Event? {
+    for _ in 0..<50 {
+      let events = Mutex<[Event]>([])
+      do throws(ControlError) {
+        try await client.events(since: 0, follow: false) { event in events.withLock { $0.append(event) } }
+      } catch {
+        return nil
+      }
+      let (isOver, last) = events.withLock { Self.end(of: path, in: $0) }
+      if isOver { return last }
+      try? await Task.sleep(for: .milliseconds(100))
+    }
+    return nil
+  }
+
+  /// Whether no copy to `path` is under way, and the event that ended the last one.
+  static func end(of path: String, in events: [Event]) -> (isOver: Bool, last: Event?) {
+    guard let last = events.last(where: { $0.kind == .copy && $0.details["path"] == path }) else { return (true, nil) }
+    return last.details["state"] == "started" ? (false, nil) : (true, last)
   }
 }
