@@ -57,7 +57,7 @@ import VirtualDisks
 
   /// docs/disks.md names these.
   @Test func exitCodes() {
-    func code(_ reason: ImageError.Reason) -> ExitStatus {
+    func code(_ reason: ImageError.Reason) -> ControlAPI.ExitStatus {
       ControlError(.image(ImageError(file: "a.vhd", structure: "footer", offset: 512, reason))).code.exitCode
     }
     func store(_ reason: StoreError.Reason, _ operation: StoreError.Operation = .write) -> ImageError.Reason {
