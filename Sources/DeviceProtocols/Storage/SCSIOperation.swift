@@ -33,9 +33,6 @@ public struct SCSIOperation: RawRepresentable, Hashable, Sendable {
   @inlinable public static var readTrackInformation: Self { Self(rawValue: 0x52) }
   @inlinable public static var modeSelect10: Self { Self(rawValue: 0x55) }
   @inlinable public static var modeSense10: Self { Self(rawValue: 0x5A) }
-  @inlinable public static var persistentReserveIn: Self { Self(rawValue: 0x5E) }
-  @inlinable public static var persistentReserveOut: Self { Self(rawValue: 0x5F) }
-  @inlinable public static var ataPassThrough16: Self { Self(rawValue: 0x85) }
   @inlinable public static var read16: Self { Self(rawValue: 0x88) }
   @inlinable public static var write16: Self { Self(rawValue: 0x8A) }
   @inlinable public static var verify16: Self { Self(rawValue: 0x8F) }
@@ -44,10 +41,7 @@ public struct SCSIOperation: RawRepresentable, Hashable, Sendable {
   /// READ CAPACITY (16) is service action 0x10 of it.
   @inlinable public static var serviceActionIn16: Self { Self(rawValue: 0x9E) }
   @inlinable public static var reportUnits: Self { Self(rawValue: 0xA0) }
-  @inlinable public static var maintenanceIn: Self { Self(rawValue: 0xA3) }
   @inlinable public static var read12: Self { Self(rawValue: 0xA8) }
   @inlinable public static var write12: Self { Self(rawValue: 0xAA) }
-  @inlinable public static var readDVDStructure: Self { Self(rawValue: 0xAD) }
   @inlinable public static var verify12: Self { Self(rawValue: 0xAF) }
-  @inlinable public static var mechanismStatus: Self { Self(rawValue: 0xBD) }
 }

@@ -59,7 +59,7 @@ public struct SCSIRequestBlock: Hashable, Sendable {
     }
   }
 
-  /// Replaces the command by sense data, as an answer does. `room` is what the version has.
+  /// Replaces the command by sense data, as an answer does. They fit into the 18 bytes of old versions too.
   @inlinable
   public mutating func setSense(_ sense: SenseData?) {
     low = sense?.low ?? 0

@@ -12,6 +12,4 @@ public struct SCSIStatus: RawRepresentable, Hashable, Sendable {
   /// Sense data say why.
   @inlinable public static var checkCondition: Self { Self(rawValue: 2) }
   @inlinable public static var busy: Self { Self(rawValue: 8) }
-  @inlinable public static var reservationConflict: Self { Self(rawValue: 0x18) }
-  @inlinable public static var taskSetFull: Self { Self(rawValue: 0x28) }
 }

@@ -18,7 +18,6 @@ public struct SRBStatus: RawRepresentable, Hashable, Sendable {
   @inlinable public static var error: Self { Self(rawValue: 0x04) }
   @inlinable public static var invalidRequest: Self { Self(rawValue: 0x06) }
   @inlinable public static var timeout: Self { Self(rawValue: 0x09) }
-  @inlinable public static var selectionTimeout: Self { Self(rawValue: 0x0A) }
   @inlinable public static var busReset: Self { Self(rawValue: 0x0E) }
   @inlinable public static var dataOverrun: Self { Self(rawValue: 0x12) }
   /// Linux removes the unit.
@@ -27,11 +26,9 @@ public struct SRBStatus: RawRepresentable, Hashable, Sendable {
 
   /// Bit 7: the answer carries sense data.
   @inlinable public static var senseFlag: UInt8 { 0x80 }
-  /// Bit 6: the adapter's queue is frozen.
-  @inlinable public static var frozenFlag: UInt8 { 0x40 }
 
   @inlinable public var hasSense: Bool { rawValue & Self.senseFlag != 0 }
   @inlinable public var withSense: Self { Self(rawValue: rawValue | Self.senseFlag) }
-  /// Without the two flags.
+  /// Without the flags of bits 6 (the adapter's queue is frozen) and 7.
   @inlinable public var code: Self { Self(rawValue: rawValue & 0x3F) }
 }

@@ -76,7 +76,6 @@ public struct AdditionalSense: Hashable, Sendable {
   }
 
   @inlinable public static var none: Self { Self(0, 0) }
-  @inlinable public static var notReadyInitializingCommandRequired: Self { Self(0x04, 0x02) }
   @inlinable public static var writeError: Self { Self(0x0C, 0x00) }
   @inlinable public static var unrecoveredReadError: Self { Self(0x11, 0x00) }
   @inlinable public static var parameterListLength: Self { Self(0x1A, 0x00) }
@@ -84,18 +83,15 @@ public struct AdditionalSense: Hashable, Sendable {
   @inlinable public static var invalidOperation: Self { Self(0x20, 0x00) }
   @inlinable public static var blockOutOfRange: Self { Self(0x21, 0x00) }
   @inlinable public static var invalidFieldInCommand: Self { Self(0x24, 0x00) }
-  @inlinable public static var unitNotSupported: Self { Self(0x25, 0x00) }
   @inlinable public static var invalidFieldInParameters: Self { Self(0x26, 0x00) }
   @inlinable public static var writeProtected: Self { Self(0x27, 0x00) }
   @inlinable public static var spaceAllocationFailed: Self { Self(0x27, 0x07) }
   @inlinable public static var mediumMayHaveChanged: Self { Self(0x28, 0x00) }
   @inlinable public static var resetOccurred: Self { Self(0x29, 0x00) }
-  @inlinable public static var modeParametersChanged: Self { Self(0x2A, 0x01) }
   /// Linux reads the capacity again.
   @inlinable public static var capacityChanged: Self { Self(0x2A, 0x09) }
   @inlinable public static var savingNotSupported: Self { Self(0x39, 0x00) }
   @inlinable public static var mediumNotPresent: Self { Self(0x3A, 0x00) }
-  @inlinable public static var mediumNotPresentTrayClosed: Self { Self(0x3A, 0x01) }
   @inlinable public static var mediumNotPresentTrayOpen: Self { Self(0x3A, 0x02) }
   /// Linux scans the unit again, as it does for all of 3F but 03 and 0E.
   @inlinable public static var operatingConditionsChanged: Self { Self(0x3F, 0x00) }
@@ -103,5 +99,4 @@ public struct AdditionalSense: Hashable, Sendable {
   @inlinable public static var reportedUnitsChanged: Self { Self(0x3F, 0x0E) }
   @inlinable public static var internalFailure: Self { Self(0x44, 0x00) }
   @inlinable public static var mediumRemovalPrevented: Self { Self(0x53, 0x02) }
-  @inlinable public static var modeIncompatibleWithTrack: Self { Self(0x64, 0x00) }
 }
