@@ -51,7 +51,7 @@ import VirtualDisks
       _ = try Lis.parseAsRoot(["disk"] + words)
       Issue.record("accepted")
     } catch {
-      #expect(Lis.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+      #expect(Lis.exitCode(for: error).rawValue == ControlAPI.ExitStatus.usage.rawValue)
     }
   }
 
