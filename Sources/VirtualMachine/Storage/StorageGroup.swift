@@ -330,8 +330,9 @@ final class StorageGroup: DriveSpaceObserver {
       byteCount: information.virtualByteCount, logicalSectorSize: information.logicalSectorByteCount,
       physicalSectorSize: information.physicalSectorByteCount, isReadOnly: information.isReadOnly,
       hasWriteCache: disk.hasWriteCache,
+      // Not the block size of the format: what is less than a block becomes a hole in the file.
       discardGranularity: information.canDiscard && !information.isReadOnly
-        ? information.blockByteCount ?? max(4096, information.logicalSectorByteCount) : nil,
+        ? max(4096, information.logicalSectorByteCount) : nil,
       identifier: identifier)
   }
 

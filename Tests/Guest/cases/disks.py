@@ -87,7 +87,7 @@ def facts(suite, guest):
             expect_equal(value(vm, plain, "device/model"), "Virtual Disk", "model")
             expect_equal(value(vm, plain, "queue/rotational"), "0", "rotational")
             expect(value(vm, plain, "device/wwid").startswith("naa.6"), value(vm, plain, "device/wwid"))
-            listed = vm.sh("lsblk -S -o NAME,TYPE,VENDOR,MODEL,TRAN 2>/dev/null || lsblk -S")
+            listed = vm.sh("/usr/bin/lsblk -S -o NAME,TYPE,VENDOR,MODEL,TRAN 2>/dev/null || /usr/bin/lsblk -S")
             expect(listed.count("Msft") == 5, listed)
         with suite.check("write caches and read-only as configured"):
             expect_equal(value(vm, plain, "queue/write_cache"), "write back", "cache of plain.raw")
@@ -124,8 +124,8 @@ def file_systems(suite, guest, kinds, system):
         drivers(vm)
         disks = attached(vm, len(kinds))
         hashes = {}
-        make = {"ext4": "mke2fs -q -F -t ext4", "xfs": "mkfs.xfs -q -f"}[system]
-        check = {"ext4": "e2fsck -fn", "xfs": "xfs_repair -n"}[system]
+        make = {"ext4": "/usr/sbin/mke2fs -q -F -t ext4", "xfs": "/usr/sbin/mkfs.xfs -q -f"}[system]
+        check = {"ext4": "/usr/sbin/e2fsck -fn", "xfs": "/usr/sbin/xfs_repair -n"}[system]
         for number, kind in enumerate(kinds):
             with suite.check(f"{system} on {kind}: made and written"):
                 disk = disks[(0, number)]
@@ -151,7 +151,8 @@ def file_systems(suite, guest, kinds, system):
             path = place / KINDS[kind][0]
             done = subprocess.run([suite.lis, "disk", "check", str(path)], capture_output=True, text=True)
             expect(done.returncode == 0, done.stdout + done.stderr)
-            if not path.name.endswith((".raw", "fixed.vhd")):
+            # qemu-img knows no VHDX with sectors of 4096 bytes.
+            if path.name not in ("disk.raw", "fixed.vhd", "four.vhdx"):
                 done = subprocess.run(["qemu-img", "check", str(path)], capture_output=True, text=True)
                 # 63: the format has no check.
                 expect(done.returncode in (0, 63), done.stdout + done.stderr)
@@ -168,7 +169,7 @@ def trimming(suite, guest):
         for number, name in enumerate(names):
             with suite.check(f"fstrim shrinks {name}"):
                 disk = disks[(0, number)]
-                vm.sh(f"mke2fs -q -F -t ext4 /dev/{disk} && mount -t ext4 /dev/{disk} /mnt && "
+                vm.sh(f"/usr/sbin/mke2fs -q -F -t ext4 /dev/{disk} && mount -t ext4 /dev/{disk} /mnt && "
                       "dd if=/dev/urandom of=/mnt/data bs=1M count=96 2>/dev/null && sync", 180)
                 full = os.stat(place / name).st_blocks * 512
                 vm.sh("rm /mnt/data && sync && fstrim /mnt && umount /mnt && sync", 120)
