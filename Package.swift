@@ -133,7 +133,11 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "VirtualMachineTests", dependencies: ["VirtualMachine", "VirtualDisks", "ControlAPI", "Partition", "VMBus"],
+      name: "VirtualMachineTests",
+      dependencies: [
+        "VirtualMachine", "VirtualDisks", "ControlAPI", "Partition", "ServiceProviders", "DeviceProtocols", "VMBusHost",
+        "VMBus",
+      ],
       swiftSettings: settings),
   ]
 )

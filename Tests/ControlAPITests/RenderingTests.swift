@@ -28,7 +28,7 @@ import Testing
         DISK  KIND  SIZE    FORMAT  ACCESS         STATE     READ   WRITTEN  FILE
         0:0   disk  40 GiB  vhdx    read-write     attached  3 MiB  40 KiB   /vms/root.vhdx
         0:2   dvd   -       -       read-only      empty     0 B    0 B      -
-        3:63  disk  1 MiB   vhd     write-through  failed    0 B    0 B      /vms/full\\n.vhd: takes no more writes
+        3:63  disk  1 MiB   vhd     write-through  no space  0 B    0 B      /vms/full\\n.vhd
 
         SERVICE    STATE      VERSION  FRAMEWORK  TITLE
         heartbeat  ready      3.0      3.0        Heartbeat

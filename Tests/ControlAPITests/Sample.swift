@@ -19,7 +19,7 @@ enum Sample {
       controller: 0, lun: 2, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, writeCache: false, state: .empty),
     AttachedDisk(
       controller: 3, lun: 63, path: "/vms/full\n.vhd", format: .vhd, sizeBytes: 1 << 20, writeCache: false,
-      state: .failed, detail: "takes no more writes"),
+      state: .noSpace),
   ]
 
   static let machine = MachineDescription(

@@ -11,8 +11,6 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
     case empty
     /// The host has no room for what the guest writes: the machine waits until there is.
     case noSpace = "no-space"
-    /// The image cannot be used any more; the reason is in `detail`.
-    case failed
   }
 
   public var address: DiskAddress { DiskAddress(controller: controller, lun: lun) }
@@ -34,14 +32,12 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
   /// The image's unit of allocation, where its format has one.
   public var blockBytes: UInt32?
   public var state: State
-  /// What is wrong, if anything is.
-  public var detail: String?
   public var counters: DiskCounters
 
   public init(
     controller: Int, lun: Int, kind: Kind = .disk, path: String?, format: DiskFormat? = nil, sizeBytes: UInt64,
     readOnly: Bool = false, writeCache: Bool = true, logicalSectorBytes: UInt32 = 512,
-    physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil, state: State = .attached, detail: String? = nil,
+    physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil, state: State = .attached,
     counters: DiskCounters = DiskCounters()
   ) {
     self.controller = controller
@@ -56,7 +52,6 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
     self.physicalSectorBytes = physicalSectorBytes
     self.blockBytes = blockBytes
     self.state = state
-    self.detail = detail
     self.counters = counters
   }
 }

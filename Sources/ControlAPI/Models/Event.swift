@@ -23,7 +23,7 @@ public struct Event: Codable, Hashable, Sendable {
     public static let snapshot = Kind(rawValue: "snapshot")
     /// The guest's clock was set.
     public static let time = Kind(rawValue: "time")
-    /// A disk was added, removed or resized, its disc changed, or a request to it failed; details: `disk` (where it is),
+    /// A disk was added, removed or resized, its disc changed, or a request to it failed; details: `controller`, `lun`,
     /// `path`, `change`, `error`.
     public static let disk = Kind(rawValue: "disk")
     /// Something of the guest's was refused; rate-limited at its source.

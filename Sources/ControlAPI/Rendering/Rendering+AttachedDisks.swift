@@ -19,7 +19,6 @@ extension Rendering {
   func table(_ disks: [AttachedDisk]) -> String {
     var table = TextTable(heading: ["DISK", "KIND", "SIZE", "FORMAT", "ACCESS", "STATE", "READ", "WRITTEN", "FILE"])
     for disk in disks {
-      let detail = disk.detail.map { ": \(PrintableText.quoted($0))" } ?? ""
       let access = disk.readOnly ? "read-only" : disk.writeCache ? "read-write" : "write-through"
       table.rows.append([
         TextTable.Cell("\(disk.address)"), TextTable.Cell(disk.kind.rawValue),
@@ -27,7 +26,7 @@ extension Rendering {
         TextTable.Cell(disk.format?.rawValue ?? "-"), TextTable.Cell(access), cell(disk.state),
         TextTable.Cell(Quantity.bytes(disk.counters.readBytes)),
         TextTable.Cell(Quantity.bytes(disk.counters.writtenBytes)),
-        TextTable.Cell((disk.path.map(PrintableText.quoted) ?? "-") + detail),
+        TextTable.Cell(disk.path.map(PrintableText.quoted) ?? "-"),
       ])
     }
     return table.text(style)
@@ -38,7 +37,6 @@ extension Rendering {
     case .attached: TextTable.Cell("attached", .good)
     case .empty: TextTable.Cell("empty", .faint)
     case .noSpace: TextTable.Cell("no space", .bad)
-    case .failed: TextTable.Cell("failed", .bad)
     }
   }
 }

@@ -95,22 +95,22 @@ extension DiskConfiguration {
     case .dvd:
       guard format == .iso || named == nil || named == .iso else {
         throw ControlError(
-          .configuration, "\(path) is a \(named?.rawValue ?? "") image by its name, and a DVD drive takes ISO images",
+          .input, "\(path) is a \(named?.rawValue ?? "") image by its name, and a DVD drive takes ISO images",
           remedy: "attach it as a disk, or give the format iso if it is one")
       }
       format = .iso
     case .disk:
       guard let format = format ?? named else {
         throw ControlError(
-          .configuration, "the name of \(path) does not tell its format", remedy: "give the format: raw, vhd or vhdx")
+          .input, "the name of \(path) does not tell its format", remedy: "give the format: raw, vhd or vhdx")
       }
       guard format != .iso else {
         throw ControlError(
-          .configuration, "\(path) is an ISO image", remedy: "attach it as a DVD, or give the format raw")
+          .input, "\(path) is an ISO image", remedy: "attach it as a DVD, or give the format raw")
       }
       guard sectorByteCount == nil || format == .raw else {
         throw ControlError(
-          .configuration, "\(path) is a \(format.rawValue) image, which says its sector size itself",
+          .input, "\(path) is a \(format.rawValue) image, which says its sector size itself",
           remedy: "give a sector size for raw images only")
       }
       self.format = format

@@ -27,9 +27,8 @@ extension VirtualMachine {
     BusDescription(
       version: bus.version.map { "\($0.rawValue >> 16).\($0.rawValue & 0xffff)" },
       channels: bus.channels.map { channel in
-        let service = IntegrationService.all.first { $0.classID == channel.description.classID }
-        return ChannelDescription(
-          id: channel.channel.rawValue, name: service.map { $0.controlName.title } ?? "unknown",
+        ChannelDescription(
+          id: channel.channel.rawValue, name: channel.description.deviceName,
           classID: channel.description.classID.text, instanceID: channel.description.instanceID.text,
           state: channel.state.model, targetProcessor: channel.targetVP.map(\.rawValue))
       })

@@ -16,6 +16,15 @@ extension VirtualMachine {
 
   public func addDisk(_ request: DiskRequest) async throws(ControlError) -> ControlAPI.AttachedDisk {
     let disk = try DiskConfiguration(request)
+    // The image's lock would refuse it, too, but not say where it is.
+    if let other = storage.list().first(where: { $0.configuration.path == disk.path }), let path = disk.path,
+      !disk.isReadOnly || !other.configuration.isReadOnly
+    {
+      let place = ControlAPI.AttachedDisk(other).address
+      throw ControlError(
+        .busy, "\(path) is attached already, at \(place)",
+        remedy: "two disks can share a file only when both are read-only")
+    }
     let added = ControlAPI.AttachedDisk(try await change { (storage) throws(ControlError) in try storage.add(disk) })
     let what = added.kind == .dvd ? "a DVD drive" : added.path ?? "a disk"
     record("added", added.address, "\(what) added", path: added.path)

@@ -304,7 +304,7 @@ final class StorageGroup: DriveSpaceObserver {
   private func makeController(_ number: Int) -> SCSIController {
     SCSIController(
       SCSIController.Description(
-        kind: .scsi, instanceID: GUID(0x6c697363, 0x7369, 0x4000, 0x8000, UInt64(number)),
+        kind: .scsi, instanceID: .scsiController(number),
         maximumSubChannels: UInt16(processors - 1)),
       port: port, bus: { [weak self] in self?.bus.load() },
       report: { [weak self] in self?.handle($0, controller: number) })
