@@ -14,7 +14,8 @@ let package = Package(
     .target(name: "CAllocationCount", cSettings: [.unsafeFlags(["-O2"])]),
     .target(name: "CRingPair", cSettings: [.unsafeFlags(["-O2"])]),
     .executableTarget(
-      name: "RingBench", dependencies: ["CAllocationCount", "CRingPair", .product(name: "VMBus", package: "swift-lis")],
+      name: "RingBench",
+      dependencies: ["CAllocationCount", "CRingPair", .product(name: "VMBus", package: "swift-lis")],
       swiftSettings: settings),
     .executableTarget(
       name: "StorageBench",

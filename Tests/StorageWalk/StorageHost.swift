@@ -47,6 +47,7 @@ public final class StorageHost {
 
   public func open(_ index: UInt16, _ rings: RingPair) {
     close(index)
+    if index == 0 { for unit in units.keys { units[unit]?.restart() } }
     let channel = provider.channelOpened(index, effects: &effects)
     ports[index] = HostPort(channel, rings)
     carryOut()

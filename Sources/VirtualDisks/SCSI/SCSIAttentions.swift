@@ -18,6 +18,7 @@ struct SCSIAttentions: Sendable {
     raise(.resetOccurred)
   }
 
+  mutating func removeAll() { pending.removeAll() }
   mutating func remove(_ attention: AdditionalSense) { pending.removeAll { $0 == attention } }
 
   mutating func take() -> AdditionalSense? { pending.isEmpty ? nil : pending.removeFirst() }

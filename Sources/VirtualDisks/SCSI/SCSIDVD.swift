@@ -76,6 +76,13 @@ public struct SCSIDVD: Sendable {
     isLocked = false
   }
 
+  /// Another kernel has the guest now: as `SCSIDisk.restart`. The door that the one before had locked is open again.
+  public mutating func restart() {
+    attentions.removeAll()
+    isLocked = false
+    event = .none
+  }
+
   // MARK: From the guest
 
   public mutating func begin(_ command: SCSICommand, into response: inout SCSIResponse) -> SCSIStep {

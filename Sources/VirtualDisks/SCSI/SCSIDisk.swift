@@ -62,6 +62,13 @@ public struct SCSIDisk: Sendable {
     writeCacheEnabled = characteristics.hasWriteCache
   }
 
+  /// Another kernel has the guest now. It knows nothing yet, so there is nothing to tell it, and what the one before had
+  /// set is gone with it.
+  public mutating func restart() {
+    attentions.removeAll()
+    writeCacheEnabled = characteristics.hasWriteCache
+  }
+
   // MARK: From the guest
 
   public mutating func begin(_ command: SCSICommand, into response: inout SCSIResponse) -> SCSIStep {

@@ -56,5 +56,8 @@ public enum SCSIUnit: Sendable {
     change(disk: { $0.raise(attention) }, dvd: { $0.raise(attention) })
   }
 
+  /// The controller's first channel was opened: by another kernel, or anew by the same.
+  public mutating func restart() { change(disk: { $0.restart() }, dvd: { $0.restart() }) }
+
   public mutating func reset() { change(disk: { $0.reset() }, dvd: { $0.reset() }) }
 }

@@ -103,7 +103,10 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
         let runner = try? StorageRunner(index: index, target: opening.targetVP),
         port.bindDoorbell(opening.connection, to: runner.bell.number)
       else { return false }
-      if index == 0 { state.openings &+= 1 }
+      if index == 0 {
+        state.openings &+= 1
+        for unit in units { unit.withModel { $0.restart() } }
+      }
       let channel = state.provider.channelOpened(index, effects: &effects)
       let port = port
       let id = opening.channel

@@ -60,6 +60,15 @@ import VMBus
     #expect(disk.run(CDB.write10(0, 1)) == .check(.dataProtect, .writeProtected))
   }
 
+  @Test func anotherKernelHearsNothingOld() {
+    var disk = SCSIBench.disk()
+    _ = disk.run([0x15, 0x10, 0, 0, 24, 0], sending: [0, 0, 0, 0, 8, 18] + Array(repeating: 0, count: 18))
+    disk.unit.raise(.capacityChanged)
+    disk.unit.restart()
+    #expect(disk.run(Self.ready) == .good)
+    #expect(disk.run([0x1A, 0x08, 0x08, 0, 255, 0]).data[6] == 4)
+  }
+
   @Test func resetKeepsWhatIsStillTrue() {
     var disk = SCSIBench.disk()
     disk.unit.raise(.reportedUnitsChanged)

@@ -191,6 +191,17 @@ import VMBus
     #expect(dvd.run(CDB.read10(0, 1)) == .check(.unitAttention, .resetOccurred))
   }
 
+  /// A kernel that crashed with a mounted disc does not keep the next one from putting it out.
+  @Test func anotherKernelFindsTheDoorOpen() {
+    var dvd = SCSIBench.dvd()
+    dvd.change(dvd: { $0.insert(byteCount: 4096) })
+    _ = dvd.run(Self.lock(true))
+    dvd.unit.restart()
+    #expect(dvd.run(Self.poll).data == [0, 6, 4, 0x10, 0, 2, 0, 0])
+    #expect(dvd.run(Self.ready) == .good)
+    #expect(dvd.run(Self.eject) == .good && dvd.ejected)
+  }
+
   @Test func eventsNeedRoom() {
     var dvd = SCSIBench.dvd(sectors: 0)
     dvd.change(dvd: { $0.insert(byteCount: 4096) })
