@@ -24,7 +24,7 @@ struct Run: ControlCommand {
           - path: data.raw         - path: cd/install.iso
             lun: 5                   controller: 1
 
-      A disk of the file is its path, or the keys path, format (raw, vhd, vhdx; by default what the name says), \
+      A disk in the file is its path, or the keys path, format (raw, vhd, vhdx; by default what the name says), \
       controller (0 to 3; 0), lun (0 to 63; the lowest free one, disks before DVD drives), read-only (yes, no), cache \
       (on, off: each write is durable at once) and sector (512 or 4096, of a raw disk). A DVD drive has path, format \
       (iso), controller and lun. The flags --disk and --dvd take the same keys behind the path, with commas between; \
