@@ -95,6 +95,26 @@ import Testing
   }
 }
 
+@Suite struct ChildProcessTests {
+  /// dpkg-deb unpacks in processes of its own, which outlived an interrupted preparation.
+  @Test func aKilledProcessTakesItsChildrenAlong() throws {
+    let null = try Descriptor.open("/dev/null", O_RDWR)
+    let pipe = try Descriptor.pipe()
+    let process = try ChildProcess(
+      "/bin/sh", ["-c", "sleep 1000 & echo started; wait"],
+      descriptors: [null.number, pipe.second.number, null.number])
+    let writeEnd = pipe.second
+    var bytes: [UInt8] = []
+    while bytes.count < 8 { _ = Stream.read(pipe.first.number, into: &bytes, limit: 8) }
+    process.killAndWait()
+    _ = consume writeEnd
+    // Nobody holds the other end any more.
+    var entries = [pollfd(fd: pipe.first.number, events: Int16(POLLIN), revents: 0)]
+    #expect(Stream.poll(&entries, milliseconds: 5000))
+    #expect(Int32(entries[0].revents) & POLLHUP != 0)
+  }
+}
+
 /// A thread that can be waited for.
 private final class ThreadedWork: Sendable {
   private let thread: pthread_t

@@ -47,9 +47,9 @@ struct ChildProcess: ~Copyable {
     return signal == 0 ? .exited((status >> 8) & 0xFF) : .killed(signal: signal)
   }
 
-  /// Kills at once and collects the process.
+  /// Kills at once, with the processes that it started itself (it leads a session), and collects the process.
   func killAndWait() {
-    _ = kill(identifier, SIGKILL)
+    _ = kill(-identifier, SIGKILL)
     _ = wait()
   }
 }
