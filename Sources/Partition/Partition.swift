@@ -40,6 +40,7 @@ public final class Partition: Sendable {
   private let virtualProcessors: [VirtualProcessor]
   private let loader: BootLoader
   private let acpi: [UInt8]
+  private let managementInformation: [UInt8]
   private let service: ServiceThread
   private let lifecycle = Mutex(Lifecycle())
   /// The clock in nanoseconds while the partition is paused or has not begun, 0 while it runs.
@@ -58,13 +59,15 @@ public final class Partition: Sendable {
     let machine = try VirtualMachineDescriptor(kvmPath: configuration.kvmPath)
     core = try PartitionCore(
       memory: memory, machine: machine, processors: processors, hasSerial: configuration.serial != nil,
-      delegate: delegate)
+      devices: configuration.portDevices, delegate: delegate)
     try machine.map(memory)
     let addressBits = machine.supportedCPUID.first { $0.function == 0x8000_0008 }.map { UInt8($0.eax & 0xFF) } ?? 36
     acpi = ACPITables(
       processors: processors, hasSerial: configuration.serial != nil,
-      highMMIO: GuestLayout.highMMIO(physicalAddressBits: addressBits)
+      highMMIO: GuestLayout.highMMIO(physicalAddressBits: addressBits), pciRoot: configuration.portDevices?.pciRoot
     ).encoded()
+    managementInformation =
+      SMBIOSTables(identity: configuration.identity, serialNumber: configuration.serialNumber).encoded()
     let table = CPUIDTable(
       supported: machine.supportedCPUID, processors: processors, constantTSC: Self.hostTSCIsConstant())
     var virtualProcessors: [VirtualProcessor] = []
@@ -72,6 +75,11 @@ public final class Partition: Sendable {
       virtualProcessors.append(try VirtualProcessor(index, in: machine, cpuid: table))
     }
     self.virtualProcessors = virtualProcessors
+    if core.devices != nil, let first = virtualProcessors.first,
+      let writes = BatchedWrites(machine, processor: first)
+    {
+      _ = core.batchedWrites.storeIfNil(writes)
+    }
     // Routes to a SynIC are accepted only after it is on.
     try machine.routeInterrupts(processors: processors)
     for synic in core.synic {
@@ -79,7 +87,7 @@ public final class Partition: Sendable {
         Interrupt.synic + UInt32(synic.index), to: synic.interrupt, resample: synic.endOfMessage)
     }
     guard clinux_kick_install() == 0 else { throw .system(operation: "installing a signal handler", errno: EINVAL) }
-    try Self.enter(loader, acpi, memory, virtualProcessors)
+    try Self.enter(loader, acpi, managementInformation, memory, virtualProcessors)
     try load.finish()
     service = try ServiceThread(core, sink: configuration.serial)
   }
@@ -88,9 +96,11 @@ public final class Partition: Sendable {
 
   /// Puts the parameters into memory and the first processor at the kernel's entry.
   private static func enter(
-    _ loader: BootLoader, _ acpi: [UInt8], _ memory: GuestMemory, _ processors: [VirtualProcessor]
+    _ loader: BootLoader, _ acpi: [UInt8], _ managementInformation: [UInt8], _ memory: GuestMemory,
+    _ processors: [VirtualProcessor]
   ) throws(PartitionError) {
-    try loader.writeParameters(into: memory, acpi: acpi, seed: randomSeed())
+    try loader.writeParameters(
+      into: memory, acpi: acpi, managementInformation: managementInformation, seed: randomSeed())
     for processor in processors { try processor.setPlatformRegisters() }
     try processors.first?.enterKernel(at: loader.entry)
   }
@@ -173,10 +183,12 @@ public final class Partition: Sendable {
       try core.machine.setInterruptControllers(state.controllers)
       core.serial?.reset()
       core.ports.reset()
+      core.batchedWrites.load()?.reset()
+      core.devices?.portsReset()
       // A restart begins with memory that reads as zeros and costs the host nothing, as the first start did.
       memory.discardAll()
       try loader.loadFiles(into: memory)
-      try Self.enter(loader, acpi, memory, virtualProcessors)
+      try Self.enter(loader, acpi, managementInformation, memory, virtualProcessors)
       resets.add(1, ordering: .relaxed)
       core.control.clearEnd()
       if state.phase == .paused {
@@ -238,6 +250,24 @@ public final class Partition: Sendable {
     try? core.machine.doorbell(connection: connection, eventFD: eventFD, remove: true)
   }
 
+  // MARK: devices
+
+  /// Lets `eventFD` pulse an interrupt line (0…23) of the PC's controllers. For edge-triggered lines.
+  public func bindInterrupt(_ interrupt: UInt32, eventFD: Int32) throws(PartitionError) {
+    try core.machine.bindInterrupt(interrupt, to: eventFD)
+  }
+
+  /// Sets an interrupt line (0…23) of the PC's controllers. Any thread.
+  public func setInterruptLine(_ interrupt: UInt32, _ level: Bool) { core.machine.setInterruptLine(interrupt, level) }
+
+  /// Lets the kernel collect writes to these ports, which reach the devices before their next access of another kind.
+  /// false: KVM cannot do that, and each write comes by itself.
+  @discardableResult public func batchWrites(to ports: PortRange) -> Bool {
+    core.batchedWrites.load() != nil && core.machine.batchWrites(to: ports, remove: false)
+  }
+
+  public func endBatchedWrites(to ports: PortRange) { _ = core.machine.batchWrites(to: ports, remove: true) }
+
   // MARK: clock, console, counters
 
   /// The guest's reference time (TIME_REF_COUNT), 100 ns units.
@@ -262,6 +292,7 @@ public final class Partition: Sendable {
       }
       for (name, value) in processor.statistics?.read() ?? [:] { statistics.kernel[name, default: 0] &+= value }
     }
+    if let batched = core.batchedWrites.load() { statistics.batchedPortWrites = batched.taken }
     statistics.initToFirstRun = core.firstRunTime.map { $0 &- created }
     statistics.resets = resets.load(ordering: .relaxed)
     statistics.serialBytesOut = core.serial?.bytesOut ?? 0

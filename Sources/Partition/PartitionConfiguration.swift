@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import VMBus
+
 /// A file, or a part of a file or block device, that is loaded into the guest at start and at every reset.
 public struct BootFile: Sendable, Equatable {
   public var path: String
@@ -41,6 +43,11 @@ public struct PartitionConfiguration: Sendable {
   /// nil: the guest has no serial port.
   public var serial: (any SerialSink)?
   public var kvmPath: String = "/dev/kvm"
+  /// The machine's identity in its management information (SMBIOS).
+  public var identity = GUID(low: 0, high: 0)
+  public var serialNumber: String?
+  /// Devices behind I/O ports and PCI, for a machine of generation 1.
+  public var portDevices: (any PortDevices)?
 
   public init(
     processors: Int, memoryBytes: UInt64, kernel: BootFile, initramfs: BootFile? = nil, commandLine: String = "",

@@ -12,12 +12,15 @@ final class PartitionCore: Sendable {
   let synic: [SynICProcessor]
   let serial: SerialPort?
   let ports: PlatformPorts
+  let devices: (any PortDevices)?
+  /// Set before a processor runs.
+  let batchedWrites = AtomicLazyReference<BatchedWrites>()
   unowned let delegate: any PartitionDelegate
   private let firstRun = Atomic<UInt64>(0)
 
   init(
     memory: GuestMemory, machine: VirtualMachineDescriptor, processors: Int, hasSerial: Bool,
-    delegate: any PartitionDelegate
+    devices: (any PortDevices)?, delegate: any PartitionDelegate
   ) throws(PartitionError) {
     self.memory = memory
     self.machine = machine
@@ -27,7 +30,8 @@ final class PartitionCore: Sendable {
     for index in 0..<processors { synic.append(try SynICProcessor(index: index, memory: memory)) }
     self.synic = synic
     serial = hasSerial ? try SerialPort(machine) : nil
-    ports = PlatformPorts(serial: serial)
+    ports = PlatformPorts(serial: serial, hasPCI: devices != nil)
+    self.devices = devices
   }
 
   /// The guest's end, met by a processor.

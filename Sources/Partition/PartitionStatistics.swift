@@ -10,5 +10,7 @@ public struct PartitionStatistics: Sendable {
   /// Nanoseconds from `Partition.init` to the first KVM_RUN, nil before it.
   public var initToFirstRun: UInt64?
   public var resets: UInt64 = 0
+  /// Port writes that came in batches and cost no exit of their own.
+  public var batchedPortWrites: UInt64 = 0
   public var serialBytesOut: UInt64 = 0
 }

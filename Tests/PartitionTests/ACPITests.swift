@@ -102,4 +102,22 @@ import Testing
       #expect(window.end <= 1 << UInt64(min(max(bits, 36), 46)))
     }
   }
+
+  @Test func pciBusIsThereOnlyForMachinesThatHaveIt() {
+    #expect(!String(decoding: tables.dsdt(), as: Unicode.ASCII.self).contains("PCI0"))
+    var withPCI = tables
+    withPCI.pciRoot = PCIRoot(routes: [PCIRoot.Route(device: 10, pin: 0, interrupt: 11)])
+    let code = withPCI.dsdt()
+    let text = String(decoding: code, as: Unicode.ASCII.self)
+    #expect(text.contains("PCI0") && text.contains("_PRT"))
+    // PNP0A03; then the route: 0x000AFFFF, pin 0, no link, interrupt 11.
+    #expect(code.firstRange(of: [0x0C, 0x41, 0xD0, 0x0A, 0x03]) != nil)
+    #expect(code.firstRange(of: [0x0C, 0xFF, 0xFF, 0x0A, 0x00, 0x00, 0x00, 0x0A, 0x0B]) != nil)
+    // Ports but for its own configuration ports, buses, and a window of memory that is not the VMBus's any more.
+    #expect(AML.portWindow(0...0xCF7) == [0x88, 13, 0, 1, 0x0C, 3, 0, 0, 0, 0, 0xF7, 0x0C, 0, 0, 0xF8, 0x0C])
+    #expect(AML.buses(0...255) == [0x88, 13, 0, 2, 0x0C, 0, 0, 0, 0, 0, 0xFF, 0, 0, 0, 0, 1])
+    #expect(code.firstRange(of: AML.window32(0xFE00_0000, count: 0xC0_0000)) != nil)
+    #expect(code.firstRange(of: AML.window32(0xF800_0000, count: 0x600_0000)) != nil)
+    #expect(withPCI.encoded().count < GuestLayout.acpiRoom)
+  }
 }

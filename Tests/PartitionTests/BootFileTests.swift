@@ -48,7 +48,7 @@ import Testing
       let memory = try GuestMemory(byteCount: configuration.memoryBytes)
       let loader = try BootLoader(configuration, ranges: memory.ranges)
       let load = try FileLoad(loader, into: memory)
-      try loader.writeParameters(into: memory, acpi: [1, 2, 3], seed: [9])
+      try loader.writeParameters(into: memory, acpi: [1, 2, 3], managementInformation: [4, 5], seed: [9])
       try load.finish()
       return nil
     } catch { return error }

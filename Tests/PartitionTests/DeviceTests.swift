@@ -143,6 +143,17 @@ import Testing
     }
   }
 
+  @Test func configurationPortsBelongToWhoeverHasPCI() {
+    #expect(PlatformPorts(serial: nil).owns(Port.pciData, size: 4))
+    let ports = PlatformPorts(serial: nil, hasPCI: true)
+    for port: UInt16 in [Port.pciAddress, Port.pciData, 0x1F0, 0xFFA0] { #expect(!ports.owns(port, size: 4)) }
+    // One byte at 0xCF9 is the reset register, four there a configuration access.
+    #expect(ports.owns(Port.reset, size: 1) && !ports.owns(Port.reset, size: 4))
+    for port: UInt16 in [Port.rtcIndex, Port.rtcData, Port.pm1Control, Port.keyboardCommand] {
+      #expect(ports.owns(port, size: 1))
+    }
+  }
+
   /// Seconds since 1970 and the registers: second, minute, hour, weekday, day, month, year, century.
   static let times: [(Int64, [UInt8])] = [
     (0, [0x00, 0x00, 0x00, 5, 0x01, 0x01, 0x70, 0x19]),

@@ -7,6 +7,8 @@ struct ACPITables: Sendable {
   var processors: Int
   var hasSerial: Bool
   var highMMIO: GuestMemoryRange
+  /// nil: there is no PCI bus.
+  var pciRoot: PCIRoot? = nil
   /// Guest-physical address of the block, a multiple of 64.
   var base: UInt64 = GuestLayout.acpi
 
@@ -111,6 +113,35 @@ struct ACPITables: Sendable {
     return body
   }
 
+  /// The root bus with what it hands out: all ports but its own configuration ports, and memory at the end of the hole.
+  private static func pciBus(_ root: PCIRoot) -> [UInt8] {
+    var terms = [
+      AML.define("_HID", AML.eisaID("PNP0A03")), AML.define("_UID", AML.integer(0)), AML.define("_ADR", AML.integer(0)),
+      AML.define(
+        "_CRS",
+        AML.resources([
+          AML.buses(0...255), AML.ports(Port.pciAddress, count: 8),
+          AML.portWindow(0...Port.pciAddress - 1), AML.portWindow(Port.pciData + 4...0xFFFF),
+          AML.window32(
+            UInt32(GuestLayout.pciMMIO), count: UInt32(GuestLayout.lowMMIOEnd - GuestLayout.pciMMIO)),
+        ])),
+    ]
+    if !root.routes.isEmpty {
+      // Device in the upper half of the address, any function; pin; no link device, so the interrupt itself.
+      terms.append(
+        AML.define(
+          "_PRT",
+          AML.package(
+            root.routes.map { route in
+              AML.package([
+                AML.integer(UInt64(route.device) << 16 | 0xFFFF), AML.integer(UInt64(route.pin)), AML.integer(0),
+                AML.integer(UInt64(route.interrupt)),
+              ])
+            })))
+    }
+    return AML.device("PCI0", terms)
+  }
+
   func dsdt() -> [UInt8] {
     let zero = AML.integer(0)
     var devices: [[UInt8]] = []
@@ -136,11 +167,13 @@ struct ACPITables: Sendable {
             "_CRS",
             AML.resources([
               AML.window32(
-                UInt32(GuestLayout.lowMMIO), count: UInt32(GuestLayout.lowMMIOEnd - GuestLayout.lowMMIO)),
+                UInt32(GuestLayout.lowMMIO),
+                count: UInt32((pciRoot == nil ? GuestLayout.lowMMIOEnd : GuestLayout.pciMMIO) - GuestLayout.lowMMIO)),
               AML.window64(highMMIO.base, count: highMMIO.byteCount),
             ])),
           bus,
         ]))
+    if let pciRoot { devices.append(Self.pciBus(pciRoot)) }
     if hasSerial {
       devices.append(
         AML.device(

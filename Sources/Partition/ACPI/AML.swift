@@ -57,6 +57,17 @@ enum AML {
   static func ports(_ base: UInt16, count: UInt8) -> [UInt8] {
     [0x47, 0x01] + little(base) + little(base) + [0x01, count]
   }
+  /// A window of I/O ports that a bus hands out.
+  static func portWindow(_ ports: ClosedRange<UInt16>) -> [UInt8] {
+    // Resource type 1, fixed at both ends, the whole range.
+    [0x88] + little(UInt16(13)) + [0x01, 0x0C, 0x03] + little(UInt16(0)) + little(ports.lowerBound)
+      + little(ports.upperBound) + little(UInt16(0)) + little(ports.upperBound - ports.lowerBound + 1)
+  }
+  /// The numbers of a root bus and those below it.
+  static func buses(_ numbers: ClosedRange<UInt16>) -> [UInt8] {
+    [0x88] + little(UInt16(13)) + [0x02, 0x0C, 0x00] + little(UInt16(0)) + little(numbers.lowerBound)
+      + little(numbers.upperBound) + little(UInt16(0)) + little(numbers.upperBound - numbers.lowerBound + 1)
+  }
   /// An ISA interrupt: edge-triggered, active high.
   static func interrupt(_ number: UInt32) -> [UInt8] { [0x22] + little(UInt16(1) << UInt16(number)) }
   /// A window of memory addresses below 4 GiB that a bus hands out.

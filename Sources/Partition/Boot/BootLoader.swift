@@ -86,7 +86,9 @@ final class BootLoader: Sendable {
   }
 
   /// Puts everything else there. `acpi` are the tables that go to `GuestLayout.acpi`.
-  func writeParameters(into memory: GuestMemory, acpi: [UInt8], seed: [UInt8]) throws(PartitionError) {
+  func writeParameters(
+    into memory: GuestMemory, acpi: [UInt8], managementInformation: [UInt8], seed: [UInt8]
+  ) throws(PartitionError) {
     let parameters = BootParameters(
       setupHeader: image.setupHeader, memoryMap: E820Entry.map(of: ranges), rootPointer: GuestLayout.acpi,
       commandLine: GuestLayout.commandLine, initramfs: initramfsRange,
@@ -95,6 +97,7 @@ final class BootLoader: Sendable {
       try memory.write(GuestLayout.bootParameters, parameters.encoded())
       try memory.write(GuestLayout.commandLine, commandLine + [0])
       try memory.write(GuestLayout.acpi, acpi)
+      try memory.write(GuestLayout.managementInformation, managementInformation)
       try memory.write(GuestLayout.pageTables, Self.identityPageTables())
       try memory.write(GuestLayout.descriptorTable, Self.descriptors())
       if !seed.isEmpty { try memory.write(GuestLayout.setupData, Self.seedNode(seed)) }

@@ -15,12 +15,16 @@ enum GuestLayout {
   /// End of conventional memory.
   static let conventionalEnd: UInt64 = 0x9_FC00
   static let acpi: UInt64 = 0xE_0000
-  static let acpiRoom = 0x2_0000
+  static let acpiRoom = 0x1_0000
+  /// In the last 64 KiB of the first megabyte, where kernels look for it.
+  static let managementInformation: UInt64 = 0xF_0000
   static let extendedMemory: UInt64 = 0x10_0000
 
   static let lowMMIO: UInt64 = GuestMemory.holeBase
   /// Below the local APIC, the I/O APIC and 0xFED40000, at which Linux cuts windows.
   static let lowMMIOEnd: UInt64 = 0xFEC0_0000
+  /// Where a machine has a PCI bus, that gets the window's end.
+  static let pciMMIO: UInt64 = 0xFE00_0000
   static let ioAPIC: UInt32 = 0xFEC0_0000
   static let localAPIC: UInt32 = 0xFEE0_0000
   /// Pages that KVM on Intel needs for itself while a processor is in real mode.

@@ -22,8 +22,25 @@ final class PlatformPorts: Sendable {
 
   private let state = Mutex(State())
   private let serial: SerialPort?
+  /// Whether PCI's configuration ports belong to somebody else.
+  private let hasPCI: Bool
 
-  init(serial: SerialPort?) { self.serial = serial }
+  init(serial: SerialPort?, hasPCI: Bool = false) {
+    self.serial = serial
+    self.hasPCI = hasPCI
+  }
+
+  /// Whether an access belongs here where the machine has further devices.
+  func owns(_ port: UInt16, size: Int) -> Bool {
+    switch port {
+    case Port.rtcIndex, Port.rtcData, Port.pm1Status, Port.pm1Enable, Port.pm1Control, Port.keyboardCommand,
+      Port.systemControl:
+      true
+    case Port.reset: size == 1 || !hasPCI
+    case let port where PCIConfiguration.contains(port): !hasPCI
+    default: serial != nil && port >= Port.serial && port < Port.serial + Port.serialCount
+    }
+  }
 
   func reset() { state.withLock { $0 = State() } }
 

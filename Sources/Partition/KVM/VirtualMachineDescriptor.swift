@@ -16,6 +16,8 @@ final class VirtualMachineDescriptor: Sendable {
   /// Whether the guest's crash control register is ours (see `filterRegisters`).
   let filtersCrashControl: Bool
   let enforcesCPUID: Bool
+  /// The page of a processor's run area that holds writes which KVM collected, 0: it cannot collect port writes.
+  let batchedWritesPage: Int
 
   init(kvmPath: String) throws(PartitionError) {
     let system = try KVMSystem(path: kvmPath)
@@ -23,6 +25,8 @@ final class VirtualMachineDescriptor: Sendable {
     supportedCPUID = try system.supportedCPUID()
     runAreaBytes = try system.descriptor.control(CLINUX_KVM_GET_VCPU_MMAP_SIZE, 0, "asking for KVM's run area")
     savedMSRs = try system.savedMSRs()
+    batchedWritesPage =
+      system.extensionValue(KVM_CAP_COALESCED_PIO) > 0 ? system.extensionValue(KVM_CAP_COALESCED_MMIO) : 0
     enforcesCPUID = system.extensionValue(KVM_CAP_HYPERV_ENFORCE_CPUID) > 0
     let filters =
       system.extensionValue(KVM_CAP_X86_USER_SPACE_MSR) > 0 && system.extensionValue(KVM_CAP_X86_MSR_FILTER) > 0
@@ -108,6 +112,24 @@ final class VirtualMachineDescriptor: Sendable {
     request.flags = 1 << 1  // KVM_IRQFD_FLAG_RESAMPLE
     request.resamplefd = UInt32(resample.number)
     try descriptor.control(CLINUX_KVM_IRQFD, with: &request, "binding interrupt \(interrupt)")
+  }
+
+  /// Each write to the event pulses the line.
+  func bindInterrupt(_ interrupt: UInt32, to eventFD: Int32) throws(PartitionError) {
+    var request = kvm_irqfd()
+    request.fd = UInt32(bitPattern: eventFD)
+    request.gsi = interrupt
+    try descriptor.control(CLINUX_KVM_IRQFD, with: &request, "binding interrupt \(interrupt)")
+  }
+
+  /// Lets KVM collect writes to `ports`, or ends that. false: it would not.
+  func batchWrites(to ports: PortRange, remove: Bool) -> Bool {
+    var zone = kvm_coalesced_mmio_zone()
+    zone.addr = UInt64(ports.base)
+    zone.size = UInt32(ports.count)
+    zone.pio = 1
+    let request = remove ? CLINUX_KVM_UNREGISTER_COALESCED_MMIO : CLINUX_KVM_REGISTER_COALESCED_MMIO
+    return (try? descriptor.control(request, with: &zone, "collecting port writes")) != nil
   }
 
   func setInterruptLine(_ interrupt: UInt32, _ level: Bool) {

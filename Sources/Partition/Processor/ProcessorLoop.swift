@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import HostSystem
+import Synchronization
 import VMBus
 
 /// What a processor's thread does: enter the guest, answer the exit, again.
@@ -118,6 +119,13 @@ import VMBus
     guard size == 1 || size == 2 || size == 4, Int(io.data_offset) + size * Int(io.count) <= runBytes else {
       return true
     }
+    if let devices = machine.devices, !machine.ports.owns(io.port, size: size) {
+      processor.counters.count(io.direction == UInt8(KVM_EXIT_IO_OUT) ? .deviceWrite : .deviceRead)
+      let data = unsafe UnsafeMutableRawBufferPointer(
+        start: UnsafeMutableRawPointer(run) + Int(io.data_offset), count: size * Int(io.count))
+      unsafe access(devices, io.port, size: size, isWrite: io.direction == UInt8(KVM_EXIT_IO_OUT), data)
+      return true
+    }
     let serial = io.port >= Port.serial && io.port < Port.serial + Port.serialCount
     let write = io.direction == UInt8(KVM_EXIT_IO_OUT)
     processor.counters.count(serial ? (write ? .serialWrite : .serialRead) : (write ? .portWrite : .portRead))
@@ -150,6 +158,25 @@ import VMBus
       unsafe data += size
     }
     return true
+  }
+
+  /// An access to a device of the machine's own, as one run.
+  private func access(
+    _ devices: any PortDevices, _ port: UInt16, size: Int, isWrite: Bool, _ data: UnsafeMutableRawBufferPointer
+  ) {
+    let access = {
+      if isWrite {
+        devices.portWrite(port, size: size, from: unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(data)))
+      } else {
+        var bytes = unsafe MutableRawSpan(_unsafeBytes: data)
+        devices.portRead(port, size: size, into: &bytes)
+      }
+    }
+    if let batched = machine.batchedWrites.load() {
+      batched.settle(into: devices, access)
+    } else {
+      access()
+    }
   }
 
   // MARK: Hyper-V
