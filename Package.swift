@@ -24,6 +24,7 @@ let package = Package(
     .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
     .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
     .library(name: "ServiceClients", targets: ["ServiceClients"]),
+    .library(name: "LegacyDevices", targets: ["LegacyDevices"]),
     .library(name: "VirtualDisks", targets: ["VirtualDisks"]),
     .library(name: "StoreDoubles", targets: ["StoreDoubles"]),
   ],
@@ -50,6 +51,8 @@ let package = Package(
     .target(name: "CLinux"),
     // Owners of Linux descriptors, and errno's words: what every part that makes system calls would write again.
     .target(name: "HostSystem", dependencies: ["CLinux"], swiftSettings: settings),
+    .target(
+      name: "LegacyDevices", dependencies: ["VirtualDisks", "DeviceProtocols", "VMBus"], swiftSettings: settings),
     .target(name: "Partition", dependencies: ["VMBus", "HostSystem", "CLinux"], swiftSettings: settings),
     // Disk images: formats over byte stores. Nothing of the bus or of KVM.
     .target(
@@ -65,7 +68,7 @@ let package = Package(
     .target(
       name: "VirtualMachine",
       dependencies: [
-        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "Partition", "HostSystem", "CLinux",
+        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "LegacyDevices", "Partition", "HostSystem", "CLinux",
         "VirtualDisks", "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(
@@ -101,6 +104,8 @@ let package = Package(
       dependencies: [
         "VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "VirtualDisks", "BusWalk", "StorageWalk",
       ], swiftSettings: settings),
+    .testTarget(
+      name: "LegacyDevicesTests", dependencies: ["LegacyDevices", "VirtualDisks", "VMBus"], swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
