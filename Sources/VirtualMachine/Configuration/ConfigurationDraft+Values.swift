@@ -72,10 +72,14 @@ extension ConfigurationDraft {
 
   static func choice<Choice: RawRepresentable<String> & CaseIterable>(
     _ setting: Setting, _ key: Key
+  ) throws(ConfigurationError) -> Choice { try choice(setting, key.rawValue) }
+
+  static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ setting: Setting, _ key: String
   ) throws(ConfigurationError) -> Choice {
     guard let choice = Choice(rawValue: setting.text) else {
       throw ConfigurationError(
-        source: setting.source, "\"\(setting.text)\" is no choice for \(key.rawValue)",
+        source: setting.source, "\"\(setting.text)\" is no choice for \(key)",
         remedy: "use \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return choice

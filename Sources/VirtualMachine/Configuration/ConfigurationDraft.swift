@@ -27,7 +27,7 @@ public struct ConfigurationDraft: Sendable {
   }
 
   /// What a machine can have several of. The flags are called by the singular.
-  public enum DeviceList: String, CaseIterable, Sendable { case disks, dvds }
+  public enum DeviceList: String, CaseIterable, Sendable { case disks, dvds, ide }
 
   public private(set) var settings: [Key: Setting] = [:]
   /// `on` or `off` by service name.
@@ -54,7 +54,7 @@ public struct ConfigurationDraft: Sendable {
   /// `absolute` makes an absolute path of the one that the user gave.
   public mutating func add(_ device: DeviceDraft, to list: DeviceList, absolute: (String) -> String) {
     var device = device
-    let isEmptyDrive = list == .dvds && device.settings[DeviceDraft.path]?.text == DiskConfiguration.emptyDrive
+    let isEmptyDrive = list != .disks && device.settings[DeviceDraft.path]?.text == DiskConfiguration.emptyDrive
     if !isEmptyDrive { device.resolvePath(absolute) }
     devices[list, default: []].append(device)
   }
@@ -102,6 +102,7 @@ public struct ConfigurationDraft: Sendable {
       }
       configuration.keyValues[key] = setting.text
     }
+    configuration.ideDrives = try IDEDrive.finish(devices[.ide] ?? [])
     configuration.disks = try DiskConfiguration.finish(disks: devices[.disks] ?? [], dvds: devices[.dvds] ?? [])
     return configuration
   }

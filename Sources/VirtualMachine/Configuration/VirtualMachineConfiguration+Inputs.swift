@@ -42,7 +42,7 @@ extension VirtualMachineConfiguration {
 
   private func checkDisks() throws(ConfigurationError) {
     var seen: [FileProbe.Identity: DiskConfiguration] = [:]
-    for disk in disks {
+    for disk in disks + ideDrives.map(\.disk) {
       guard let path = disk.path else { continue }
       let probe = try FileProbe(
         path, what: disk.kind == .dvd ? "the disc" : "the disk", for: .disk(isWritable: !disk.isReadOnly))

@@ -27,12 +27,14 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
   public var onCrash: CrashAction
   /// On the SCSI controllers. Every unit number is set; no two are alike on one controller.
   public var disks: [DiskConfiguration]
+  /// Not empty: the machine has PCI and an emulated IDE controller (generation 1).
+  public var ideDrives: [IDEDrive]
 
   public init(
     name: String, processors: Int = 1, memory: ByteCount = .defaultMemory, kernel: String, initramfs: String? = nil,
     commandLine: String = "", serial: SerialConsole = .interactive, busVersionLimit: BusVersion? = nil,
     accelerator: Accelerator = .auto, disabledServices: Set<ServiceName> = [], keyValues: [String: String] = [:],
-    onCrash: CrashAction = .keep, disks: [DiskConfiguration] = []
+    onCrash: CrashAction = .keep, disks: [DiskConfiguration] = [], ideDrives: [IDEDrive] = []
   ) {
     self.name = name
     self.processors = processors
@@ -47,6 +49,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
     self.keyValues = keyValues
     self.onCrash = onCrash
     self.disks = disks
+    self.ideDrives = ideDrives
   }
 }
 

@@ -78,6 +78,10 @@ extension VirtualMachine {
     let partition = partition.statistics
     for (kind, count) in partition.userExits { counters["exits.\(kind)"] = count }
     for (kind, count) in partition.kernel { counters["kvm.\(kind)"] = count }
+    if let legacy {
+      counters["ide.requests"] = legacy.storage.requests
+      counters["ide.batchedWrites"] = partition.batchedPortWrites
+    }
     counters["serial.bytes"] = partition.serialBytesOut
     if let first = partition.initToFirstRun { counters["start.microseconds"] = first / 1000 }
     for (service, snapshot) in services {

@@ -24,6 +24,8 @@ public final class VirtualMachine: Sendable {
   let bus: PartitionBus
   let services: ServiceGroup
   let storage: StorageGroup
+  /// nil: a machine of generation 2.
+  let legacy: LegacyGroup?
   let life = Watched(Life())
   /// Starting, stopping, pausing, resetting and switching services: one at a time.
   let lifeQueue = DispatchQueue(label: "swift-lis.life")
@@ -49,6 +51,9 @@ public final class VirtualMachine: Sendable {
     let inlet = PartitionInlet()
     self.inlet = inlet
     let files = files ?? BootFiles(configuration)
+    legacy = try LegacyGroup.open(
+      configuration.ideDrives, machine: configuration.name, opener: files.images, events: events,
+      spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
     do throws(PartitionError) {
       services = try ServiceGroup(
         providers: ServiceCatalogue.providers(configuration),
@@ -61,8 +66,12 @@ public final class VirtualMachine: Sendable {
         processors: configuration.processors, memoryBytes: configuration.memory.rawValue, kernel: files.kernel,
         initramfs: files.initramfs, commandLine: configuration.commandLine)
       if let console { parts.serial = SerialFan(console: console, other: output) }
+      parts.identity = ServiceCatalogue.machineID(configuration.name)
+      parts.portDevices = legacy?.storage
       partition = try Partition(parts, delegate: inlet)
+      try legacy?.storage.connect(partition)
     } catch {
+      legacy?.stop()
       throw ControlError(error)
     }
     storage = StorageGroup(
@@ -188,6 +197,7 @@ public final class VirtualMachine: Sendable {
       // Already stopped by its own end: nothing to pause.
     }
     storage.giveUpWaiting()
+    legacy?.storage.giveUpWaiting()
     bus.reset()
     storage.resetUnits()
     do throws(PartitionError) {
@@ -210,6 +220,7 @@ public final class VirtualMachine: Sendable {
     guard !life.value.isOver else { return }
     partition.stop()
     storage.giveUpWaiting()
+    legacy?.stop()
     bus.reset()
     services.stop()
     storage.stop()

@@ -116,7 +116,7 @@ enum MachineRunner {
   /// The images of the configuration, opened here and now: what is wrong with one is said before anything else happens.
   private static func grants(_ configuration: VirtualMachineConfiguration) throws(ControlError) -> ImageGrants {
     let grants = ImageGrants()
-    for disk in configuration.disks {
+    for disk in configuration.disks + configuration.ideDrives.map(\.disk) {
       guard let path = disk.path else { continue }
       do throws(ImageError) {
         try grants.open(path, disk.imageOptions)

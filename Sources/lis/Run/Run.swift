@@ -95,6 +95,14 @@ struct Run: ControlCommand {
       discussion: "PATH[,controller=0][,lun=N]", valueName: "path,…"))
   var dvds: [String] = []
 
+  @Option(
+    name: .customLong("ide"),
+    help: ArgumentHelp(
+      "A disk or DVD drive on an emulated IDE controller; up to four.",
+      discussion: "PATH[,dvd][,position=primary-master][,format=raw|vhd|vhdx][,read-only][,cache=off]",
+      valueName: "path,…"))
+  var ideDrives: [String] = []
+
   @Option(help: "How lis writes its own messages: table, for people, or json.")
   var format: OutputFormat = .table
 
@@ -150,6 +158,9 @@ struct Run: ControlCommand {
     }
     for text in disks {
       flags.add(try DeviceDraft(flag: text, from: "--disk"), to: .disks, absolute: FilePath.absolute)
+    }
+    for text in ideDrives {
+      flags.add(try DeviceDraft(flag: text, from: "--ide"), to: .ide, absolute: FilePath.absolute)
     }
     for text in dvds { flags.add(try DeviceDraft(flag: text, from: "--dvd"), to: .dvds, absolute: FilePath.absolute) }
     return flags

@@ -21,7 +21,7 @@ NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
 # With what they depend on. Those that a flavour has built in are not there as files.
 MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_generic", "dummy"]
 # Only in the guests that have disks.
-DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs"]
+DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix"]
 DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
