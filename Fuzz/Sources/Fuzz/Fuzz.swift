@@ -27,6 +27,7 @@ enum Fuzz {
     ("storage-client", StorageTargets.client),
     ("scsi", StorageTargets.scsi),
     ("vhd", VHDTarget.run),
+    ("vhdx", VHDXTarget.run),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.

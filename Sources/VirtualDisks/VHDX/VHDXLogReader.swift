@@ -142,39 +142,58 @@ struct VHDXLogReader {
     return (required + unit - 1) / unit * unit
   }
 
-  /// Applies `sequence` to `target`: the file itself, or an overlay of it.
+  private enum Change {
+    case page(offset: UInt64, bytes: [UInt8])
+    case zero(offset: UInt64, byteCount: UInt64)
+  }
+
+  /// Applies `sequence` to `target`: the file itself, or an overlay of it. All of it has been looked at before the first
+  /// byte changes.
   func replay(_ sequence: [Entry], to target: any ByteStore) throws(ImageError) {
     let required = try requiredByteCount(sequence)
+    let size = max(required, try target.size())
+    try walk(sequence, size: size) { _ throws(ImageError) in }
     if required > (try target.size()) { try target.resize(to: required) }
-    let size = try target.size()
+    try walk(sequence, size: size) { change throws(ImageError) in
+      switch change {
+      case .page(let offset, let bytes): try target.save("log replay", bytes, at: offset)
+      case .zero(let offset, let byteCount):
+        do throws(StoreError) { try target.clear(at: offset, count: byteCount) } catch {
+          throw ImageError(error, structure: "log replay")
+        }
+      }
+    }
+  }
+
+  /// Every change that the entries make, in order; `size`: the file's, which none may pass.
+  private func walk(
+    _ sequence: [Entry], size: UInt64, _ body: (Change) throws(ImageError) -> Void
+  ) throws(ImageError) {
     for entry in sequence {
+      let entryPlace = log.lowerBound + entry.start
       let front = VHDXLogEntryHeader.frontByteCount(descriptors: entry.header.descriptorCount)
       var data = front
       var left = Int(entry.header.descriptorCount)
-      for offset in stride(from: 0, to: front, by: Int(Self.page)) {
-        let bytes = try sector(entry.start + offset)
-        for place in Self.descriptorPlaces(first: offset == 0) where left > 0 {
+      for frontOffset in stride(from: 0, to: front, by: Int(Self.page)) {
+        let bytes = try sector(entry.start + frontOffset)
+        for place in Self.descriptorPlaces(first: frontOffset == 0) where left > 0 {
           left -= 1
           let descriptor = VHDXLogDescriptor(
             decoding: bytes, at: place, sequenceNumber: entry.header.sequenceNumber, log: log)
           switch descriptor {
           case .data(let offset, let leading, let trailing):
             guard offset + Self.page <= size else {
-              throw store.damaged(
-                "log entry", at: log.lowerBound + entry.start, "it changes byte \(offset), past the end")
+              throw store.damaged("log entry", at: entryPlace, "it changes byte \(offset), past the end of the file")
             }
             var page = try sector(entry.start + data)
             page.setLittle(leading, at: 0)
             page.setLittle(trailing, at: Int(Self.page) - 4)
-            try target.save("log replay", page, at: offset)
             data += Self.page
+            try body(.page(offset: offset, bytes: page))
           case .zero(let offset, let byteCount):
             let end = min(size, offset + byteCount)
-            guard offset < end else { continue }
-            do throws(StoreError) { try target.clear(at: offset, count: end - offset) } catch {
-              throw ImageError(error, structure: "log replay")
-            }
-          case nil: throw store.damaged("log entry", at: log.lowerBound + entry.start, "it changed while it was read")
+            if offset < end { try body(.zero(offset: offset, byteCount: end - offset)) }
+          case nil: throw store.damaged("log entry", at: entryPlace, "it changed while it was read")
           }
         }
       }

@@ -104,7 +104,12 @@ public struct VHDXStructure: Sendable {
     while index < entryCount {
       let part = min(entryCount - index, 1 << 17)
       let bytes = try store.load("block table", at: table.lowerBound + index * 8, count: Int(part) * 8)
+      // Most of a large table says nothing.
       var place = 0
+      if bytes.isZero {
+        place = bytes.count
+        index += part
+      }
       while place < bytes.count {
         let entry = VHDXBlockEntry(rawValue: bytes.little(UInt64.self, at: place))
         if entry.rawValue != 0 {
