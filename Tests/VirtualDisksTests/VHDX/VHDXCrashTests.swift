@@ -5,7 +5,8 @@ import StoreDoubles
 import Testing
 @testable import VirtualDisks
 
-/// Power failures. `LIS_CRASH_POINTS` sets how many random points each kind of image is tried at.
+/// Power failures. `LIS_CRASH_POINTS` sets how many random points the dynamic and the differencing image are tried at, and
+/// the fixed one at a fifth of that; scripts/crash-points does it with 10,000 in a release build.
 @Suite(.serialized) struct VHDXCrashTests {
   static let block: UInt64 = 1 << 20
   /// Three runs of sectors in each of twelve blocks: at the start, in the middle, at the end.
@@ -15,8 +16,8 @@ import Testing
   static let parentStamp: UInt64 = 1 << 40
 
   static var randomPoints: Int {
-    guard let text = unsafe getenv("LIS_CRASH_POINTS") else { return 2_500 }
-    return Int(unsafe String(cString: text)) ?? 2_500
+    guard let text = unsafe getenv("LIS_CRASH_POINTS") else { return 600 }
+    return Int(unsafe String(cString: text)) ?? 600
   }
 
   static func trial(_ kind: ImageKind, seed: UInt64) throws -> CrashTrial {
@@ -80,7 +81,7 @@ import Testing
     try trial.run(150, blockByteCount: Self.block)
     let steps = trial.journal.steps.count
     var generator = SeededGenerator(17)
-    let points = (0..<40).map { _ in Int.random(in: 10...steps, using: &generator) }.sorted()
+    let points = (0..<20).map { _ in Int.random(in: 10...steps, using: &generator) }.sorted()
     var replays = 0
     _ = try trial.check(points: points, losses: [.torn], seed: 3) { survivors, generator in
       // What the metadata says, read with the log in memory, is the truth that every other way must come to.
@@ -100,7 +101,7 @@ import Testing
         replays += 1
       }
     }
-    #expect(replays == 160)
+    #expect(replays == 80)
   }
 
   /// The block table and every sector bitmap, as a reader sees them who changes nothing.

@@ -20,9 +20,9 @@ import VirtualDisks
   ]
 
   @Test(arguments: shapes) func `an image and an array stay the same`(_ shape: Shape) throws {
-    for seed in 1...3 {
+    for seed in 1...2 {
       var trial = try Trial(shape, seed: UInt64(seed))
-      for _ in 0..<150 { try trial.step() }
+      for _ in 0..<60 { try trial.step() }
       try trial.compareAll()
     }
   }
@@ -77,7 +77,7 @@ import VirtualDisks
       let sector = Int(shape.sector)
       let sectors = model.count / sector
       let start = Int.random(in: 0..<sectors, using: &generator)
-      let limit = Bool.random(using: &generator) ? 16 : (3 << 20) / sector
+      let limit = Bool.random(using: &generator) ? 16 : (1 << 20) / sector
       let count = Int.random(in: 1...limit, using: &generator)
       return start * sector..<min(sectors, start + count) * sector
     }
@@ -89,15 +89,15 @@ import VirtualDisks
       case 0..<7:
         let value = UInt8.random(in: 1...255, using: &generator)
         try image.write([UInt8](repeating: value, count: range.count), at: offset)
-        model.replaceSubrange(range, with: repeatElement(value, count: range.count))
+        model.replaceSubrange(range, with: [UInt8](repeating: value, count: range.count))
       case 7..<12:
         #expect(try image.bytes(at: offset, count: range.count) == Array(model[range]))
       case 12, 13:
         try image.discard(at: offset, count: UInt64(range.count))
-        if shape.kind != .fixed { model.replaceSubrange(range, with: repeatElement(0, count: range.count)) }
+        if shape.kind != .fixed { model.replaceSubrange(range, with: [UInt8](repeating: 0, count: range.count)) }
       case 14, 15:
         try image.writeZeroes(at: offset, count: UInt64(range.count))
-        model.replaceSubrange(range, with: repeatElement(0, count: range.count))
+        model.replaceSubrange(range, with: [UInt8](repeating: 0, count: range.count))
       case 16, 17: try image.flush()
       case 18:
         if Bool.random(using: &generator) {
@@ -127,7 +127,7 @@ import VirtualDisks
         if count < model.count {
           model.removeLast(model.count - count)
         } else {
-          model += repeatElement(0, count: count - model.count)
+          model += [UInt8](repeating: 0, count: count - model.count)
         }
       } else {
         #expect(throws: ImageError.self) { try image.resize(to: UInt64(count)) }
