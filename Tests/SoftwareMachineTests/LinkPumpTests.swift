@@ -22,6 +22,24 @@ import Testing
     return events
   }
 
+  @Test func aFullDiskUnderTheOutputIsReported() throws {
+    let port = socketPair()
+    let full = unsafe open("/dev/full", O_WRONLY)
+    defer { for end in [port.0, port.1, full] { close(end) } }
+    var outer = LinkPump(role: .outer, port: port.0)
+    var inner = LinkPump(role: .inner, port: port.1)
+    outer.link.sendStart(
+      StartRecord(ordersLength: 0, wallClock: 1, seed: [UInt8](repeating: 7, count: 32), files: []), orders: [])
+    outer.attach(writer: full, to: .output, owned: false)
+    outer.writePort()
+    _ = try turn(&inner)
+    inner.link.send(Array("console".utf8)[...], on: .output)
+    inner.writePort()
+    _ = try turn(&outer)
+    #expect(outer.lostOutput == ENOSPC)
+    #expect(!outer.hasPending)
+  }
+
   /// Seen with a real guest: every second API call was lost, since the first bytes of a connection came in the same
   /// read as its opening, before the inner end had connected it.
   @Test func bytesThatComeWithTheOpeningWaitForTheConnection() throws {

@@ -28,7 +28,8 @@ struct InnerKernel {
   private static func source() throws(SoftwareMachineError) -> Source {
     guard let image = unsafe getenv("LIS_INNER_KERNEL").map({ unsafe String(cString: $0) }) else { return .debian }
     guard let modules = unsafe getenv("LIS_INNER_MODULES").map({ unsafe String(cString: $0) }) else {
-      throw .preparation("LIS_INNER_KERNEL is set, LIS_INNER_MODULES (its folder in /lib/modules) is not; set both or none")
+      throw .preparation(
+        "LIS_INNER_KERNEL is set, LIS_INNER_MODULES (its folder in /lib/modules) is not; set both or none")
     }
     var hash = ContentHash()
     do {

@@ -25,6 +25,9 @@ struct LinkPump {
   private var endpoints: [StreamID: Endpoint] = [:]
   private var polled: [(stream: StreamID?, index: Int)] = []
 
+  /// Why the output's descriptor takes no more, once; the owner clears it.
+  var lostOutput: Int32?
+
   /// No more is read from streams while so much waits for the port.
   private static let outgoingHighWater = 256 << 10
   /// Below PIPE_BUF, so that a write after POLLOUT does not block a pipe that others share.
@@ -170,16 +173,21 @@ struct LinkPump {
         endpoints[stream]?.pending.removeSubrange(..<count)
         link.consumed(count, on: stream)
       case .wait: return
-      case .end, .failed:
-        link.reset(stream)
-        drop(stream)
-        return
+      case .end: return giveUp(stream)
+      case .failed(let error):
+        if stream == .output { lostOutput = error }
+        return giveUp(stream)
       }
     }
     guard let rest = endpoints[stream], rest.pending.isEmpty, rest.peerEnded else { return }
     if rest.isSocket { _ = shutdown(rest.descriptor, Int32(SHUT_WR)) }
     endpoints[stream]?.writes = false
     dropIfDone(stream)
+  }
+
+  private mutating func giveUp(_ stream: StreamID) {
+    link.reset(stream)
+    drop(stream)
   }
 
   private mutating func dropIfDone(_ stream: StreamID) {

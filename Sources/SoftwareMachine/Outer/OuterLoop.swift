@@ -30,10 +30,12 @@ struct OuterLoop: ~Copyable {
   private var lastSignal: Int32 = 0
 
   private let rhythm: Rhythm
+  /// Told why nothing more can be written to the output.
+  private let lost: (Int32) -> Void
 
   init(
     pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts,
-    images: FileServer? = nil, rhythm: Rhythm = Rhythm()
+    images: FileServer? = nil, rhythm: Rhythm = Rhythm(), lost: @escaping (Int32) -> Void = { _ in }
   ) {
     self.pump = pump
     self.machine = machine
@@ -41,6 +43,7 @@ struct OuterLoop: ~Copyable {
     self.interrupts = interrupts
     self.images = images
     self.rhythm = rhythm
+    self.lost = lost
     Stream.setNonblocking(self.machine.serial.number)
     Stream.setNonblocking(self.machine.messages.number)
   }
@@ -79,6 +82,7 @@ struct OuterLoop: ~Copyable {
       } catch {
         result = .failure(.innerLinux("\(error)"))
       }
+      if let error = pump.lostOutput.take() { lost(error) }
       if !events.isEmpty || entries[6].revents != 0 { silent = 0 }
       for event in events { handle(event) }
       if let result, !pump.hasPending { return result }

@@ -28,6 +28,8 @@ public struct SoftwareMachine: Sendable {
     public var steered: @Sendable () -> Void = {}
     /// Which of this machine's image files the inner program may have.
     public var images = ImageGrants()
+    /// Called once with the error's number when `output` takes no more.
+    public var lost: @Sendable (Int32) -> Void = { _ in }
     /// Gets a line of progress while something long happens (first start: fetching, building, saving).
     public var progress: @Sendable (String) -> Void
 
@@ -112,7 +114,8 @@ public struct SoftwareMachine: Sendable {
       port: link.first, window: try DataWindow(window.number), grants: configuration.images)
     defer { images.stop() }
     var loop = OuterLoop(
-      pump: pump, machine: machine, listener: listener, interrupts: interrupts, images: images)
+      pump: pump, machine: machine, listener: listener, interrupts: interrupts, images: images, lost: configuration.lost
+    )
     return try loop.run().get()
   }
 

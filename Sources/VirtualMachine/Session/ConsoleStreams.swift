@@ -19,13 +19,27 @@ public struct ConsoleStreams: Sendable {
   }
 }
 
+extension ConsoleStreams {
+  /// What to say when the guest's console can no longer be written; nothing to a reader that has gone by itself.
+  public static func lossNotice(_ error: Int32) -> String? {
+    guard error != EPIPE, error != EIO else { return nil }
+    let reason = unsafe String(cString: strerror(error))
+    return "the serial console cannot be written: \(reason); the machine goes on, what it prints is lost"
+  }
+}
+
 /// Writes what the guest prints to a descriptor. A reader that is gone (closed pipe, full disk) ends the writing, not
 /// the machine.
 final class DescriptorSink: SerialSink {
   private let descriptor: Int32
   private let broken = Atomic(false)
+  /// Called once, with the error's number, when the writing ends.
+  private let lost: @Sendable (Int32) -> Void
 
-  init(_ descriptor: Int32) { self.descriptor = descriptor }
+  init(_ descriptor: Int32, lost: @escaping @Sendable (Int32) -> Void = { _ in }) {
+    self.descriptor = descriptor
+    self.lost = lost
+  }
 
   func serialOutput(_ bytes: UnsafeRawBufferPointer) {
     guard let base = bytes.baseAddress, !broken.load(ordering: .relaxed) else { return }
@@ -40,6 +54,7 @@ final class DescriptorSink: SerialSink {
         _ = unsafe Glibc.poll(&poll, 1, 1000)
       } else if errno != EINTR {
         broken.store(true, ordering: .relaxed)
+        lost(errno)
         return
       }
     }

@@ -20,7 +20,9 @@ public enum MachineSession {
   ) async throws(ControlError) -> (end: MachineEnd, detail: String?) {
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
-    let output = (file ?? streams.output).map { DescriptorSink($0) }
+    let output = (file ?? streams.output).map { descriptor in
+      DescriptorSink(descriptor) { if let notice = ConsoleStreams.lossNotice($0) { say(notice) } }
+    }
     let machine = try VirtualMachine(configuration, accelerator: accelerator, files: files, output: output)
     let steering: SignalSteering
     do throws(PartitionError) { steering = try SignalSteering(machine, say: say) } catch { throw ControlError(error) }

@@ -98,6 +98,7 @@ enum MachineRunner {
     machine.images = try grants(configuration)
     machine.input = input ?? -1
     machine.steered = steered
+    machine.lost = { if let notice = ConsoleStreams.lossNotice($0) { say(notice) } }
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
     if let file { machine.output = file }
