@@ -15,6 +15,7 @@ struct Lis: AsyncParsableCommand {
       EXIT CODES
       \(exitCodes)
       """,
+    version: "swift-lis 0.2",
     subcommands: [
       Run.self, VMCommand.self, ServiceCommand.self, KVPCommand.self, AdapterCommand.self, EventsCommand.self,
       DiskCommand.self,

@@ -202,14 +202,13 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   var units: [StorageUnit] { table.withLock { $0.units.compactMap { $0 } } }
 
   /// Puts a unit in, or takes the one there out with nil, and lets the guest know.
+  ///
+  /// No unit attention says so on the others (3F/0E): all that Linux does with it is to print a warning for each.
   func set(_ unit: StorageUnit?, at number: UInt8) {
-    let others = table.withLock { table in
-      let others = table.units.compactMap { $0 }
+    table.withLock { table in
       table.units[Int(number)] = unit
       if unit != nil { table.numbers.insert(number) } else { table.numbers.remove(number) }
-      return others
     }
-    for other in others where other.number != number { other.withModel { $0.raise(.reportedUnitsChanged) } }
     announceChange()
   }
 

@@ -89,7 +89,9 @@ final class StorageWork {
       queue.release(slot)
       return channel.complete(request.id, .invalid)
     }
-    let command = SCSICommand(request.command, bufferByteCount: request.byteCount, units: owner.unitNumbers)
+    let command = SCSICommand(
+      request.command, bufferByteCount: request.byteCount,
+      units: request.command.operation == .reportUnits ? owner.unitNumbers : SCSIUnitSet(rawValue: 0))
     guard let unit = request.unit.flatMap({ owner.unit($0) }) else {
       let outcome = SCSIAbsentUnit.begin(command, onTarget: request.unit != nil, into: &response)
       return complete(request.id, outcome, slot)
