@@ -35,6 +35,8 @@ int clinux_zero_range(int descriptor, uint64_t offset, uint64_t count, int alloc
 
 int clinux_allocate(int descriptor, uint64_t offset, uint64_t count) { return space(descriptor, 0, offset, count); }
 
+void clinux_start_writeback(int descriptor) { sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
 int clinux_lock_range(int descriptor, int exclusive, uint64_t offset, uint64_t count) {
   struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK,
                        .l_whence = SEEK_SET,

@@ -16,6 +16,10 @@ int clinux_zero_range(int descriptor, uint64_t offset, uint64_t count, int alloc
 /// Reserves space (the file grows with it): 0 or the negated errno.
 int clinux_allocate(int descriptor, uint64_t offset, uint64_t count);
 
+/// Lets the kernel begin to write what is in memory of the file, without waiting for it, so that a later flush has less
+/// to do.
+void clinux_start_writeback(int descriptor);
+
 /// A lock of this open file description on a byte range, without waiting: 0 or the negated errno.
 int clinux_lock_range(int descriptor, int exclusive, uint64_t offset, uint64_t count);
 

@@ -42,7 +42,7 @@ public struct ImageConversion: Sendable {
       preallocates: preallocates ?? (kind == .fixed && format != .raw && format != .iso))
     let file = try NewFile(target, overwrites: overwrites)
     let image = try blueprint.make(in: file, at: target)
-    try ImageCopy(control: control).copy(chain.image, to: image)
+    try ImageCopy(control: control, file: file.store.directDescriptor).copy(chain.image, to: image)
     try onImage { () throws(ImageError) in try image.close() }
     try file.publish()
   }

@@ -9,7 +9,17 @@ struct ImageCopy {
   /// Zeroes are left out in pieces of this size.
   static let grain = 4096
 
+  /// The disk works while the copy goes on, and not only at the end.
+  static let writebackStep: UInt64 = 32 << 20
+
   let control: OperationControl
+  /// The target's file, when it has one.
+  var file: Int32?
+
+  init(control: OperationControl, file: Int32? = nil) {
+    self.control = control
+    self.file = file
+  }
 
   /// All of `source`. `target` must read as zeroes everywhere.
   func copy(_ source: any DiskImage, to target: any DiskImage) throws(OperationError) {
@@ -18,6 +28,7 @@ struct ImageCopy {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk, alignment: 4096)
     defer { unsafe buffer.deallocate() }
     var offset: UInt64 = 0
+    var begun: UInt64 = 0
     while offset < total {
       try control.report(offset, total)
       let extent = try onImage { () throws(ImageError) in
@@ -39,6 +50,10 @@ struct ImageCopy {
           try unsafe write(UnsafeRawBufferPointer(part), at: start, to: target)
         }
         offset += UInt64(part.count)
+        if let file, offset - begun >= Self.writebackStep {
+          clinux_start_writeback(file)
+          begun = offset
+        }
       }
     }
     try control.report(total, total)
