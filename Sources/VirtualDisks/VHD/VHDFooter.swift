@@ -11,6 +11,9 @@ struct VHDFooter: Equatable, Sendable {
   /// `dataOffset` where there is no dynamic disk header.
   static let noOffset = UInt64.max
 
+  /// "win ", Hyper-V: its size field is known to be exact by all readers.
+  static let exactCreator: UInt32 = 0x7769_6e20
+
   enum Kind: UInt32, Sendable {
     case fixed = 2
     case dynamic = 3
@@ -22,8 +25,8 @@ struct VHDFooter: Equatable, Sendable {
   var dataOffset: UInt64
   var timestamp: VHDTimestamp
   /// Four characters that name the creator. Readers that know Virtual PC take the size of the disk from the geometry unless
-  /// the creator is one whose sizes are exact; "win " (Hyper-V) is known to all of them.
-  var creator: UInt32 = 0x7769_6e20
+  /// the creator is one whose sizes are exact.
+  var creator = Self.exactCreator
   /// Windows 6.3.
   var creatorVersion: UInt32 = 0x0006_0003
   /// "Wi2k"

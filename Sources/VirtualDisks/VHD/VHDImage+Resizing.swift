@@ -49,6 +49,8 @@ extension VHDImage {
     // By the specification the size at creation, for information; libvhdi takes it for the disk's.
     footer.originalSize = byteCount
     footer.geometry = VHDGeometry(sectors: byteCount / 512)
+    // The geometry no longer says the exact size: with Virtual PC's or QEMU's name some would still go by it.
+    footer.creator = VHDFooter.exactCreator
     return footer
   }
 
