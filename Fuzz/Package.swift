@@ -22,6 +22,7 @@ let package = Package(
         .product(name: "DeviceProtocols", package: "swift-lis"),
         .product(name: "ServiceProviders", package: "swift-lis"),
         .product(name: "ServiceClients", package: "swift-lis"),
+        .product(name: "LegacyDevices", package: "swift-lis"),
         .product(name: "StorageWalk", package: "swift-lis"),
         .product(name: "VirtualDisks", package: "swift-lis"),
         .product(name: "StoreDoubles", package: "swift-lis"),

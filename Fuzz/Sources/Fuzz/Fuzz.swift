@@ -28,6 +28,7 @@ enum Fuzz {
     ("scsi", StorageTargets.scsi),
     ("vhd", VHDTarget.run),
     ("vhdx", VHDXTarget.run),
+    ("ide", IDETarget.run),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.
