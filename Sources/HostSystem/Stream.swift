@@ -26,6 +26,17 @@ public enum Stream {
     return outcome
   }
 
+  /// Waits for bytes on a blocking descriptor and appends up to `limit` of them; false: no more will come.
+  public static func readMore(_ descriptor: Int32, into buffer: inout [UInt8], limit: Int) -> Bool {
+    while true {
+      switch read(descriptor, into: &buffer, limit: limit) {
+      case .bytes: return true
+      case .wait: continue
+      case .end, .failed: return false
+      }
+    }
+  }
+
   /// Writes the front of `bytes`, at most `limit` of them.
   public static func write(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>, limit: Int = .max) -> Outcome {
     unsafe bytes.withUnsafeBytes { bytes in

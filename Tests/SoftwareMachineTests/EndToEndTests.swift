@@ -3,6 +3,7 @@
 import Glibc
 import HostSystem
 import Testing
+import VirtualDisks
 
 @testable import SoftwareMachine
 
@@ -83,6 +84,37 @@ struct EndToEndTests {
     let outcome = try run("files", "\(folder)/odd", "\(folder)/one")
     #expect(outcome.end == .exited(0), "\(outcome.errors)")
     #expect(outcome.output == lines.joined())
+  }
+
+  /// The images lie out here, open and locked by us, while the inner program reads, writes, discards and grows them.
+  @Test func imagesAreReadAndWrittenFromInside() throws {
+    var template = Array("/tmp/swift-lis-images-XXXXXX".utf8CString)
+    _ = unsafe try #require(unsafe mkdtemp(&template))
+    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    defer { Folder.remove(folder) }
+    let (raw, parent, child) = ("\(folder)/a.img", "\(folder)/parent.vhd", "\(folder)/child.vhd")
+    let first = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+    try SystemFiles.write(first + [UInt8](repeating: 1, count: 3 << 20), to: raw)
+    try ImageCreation(path: parent, byteCount: 8 << 20).perform()
+    var creation = ImageCreation(path: child)
+    creation.parentPath = parent
+    try creation.perform()
+    let missing = "\(folder)/missing.img"
+    let outcome = try run(
+      "--image", raw, "--image", child, "--image", missing,
+      "image:\(raw),image:\(child),image:\(missing),image:/etc/passwd,exit:0")
+    #expect(outcome.end == .exited(0), "\(outcome.errors)")
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in first { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    #expect(outcome.output.contains("image \(4 << 20) of 1\nread \(String(hash, radix: 16))\ngrown \(8 << 20)\n"))
+    #expect(outcome.output.contains("image \(8 << 20) of 2\n"))
+    #expect(outcome.output.contains("error \(missing): cannot open: No such file or directory\n"))
+    #expect(outcome.output.contains("error /etc/passwd: cannot open: Permission denied"))
+    let bytes = try #require(SystemFiles.bytes(at: raw))
+    #expect(bytes.count == 8 << 20)
+    #expect(bytes[..<(1 << 20)].allSatisfy { $0 == 0 }, "discarded")
+    #expect(bytes[(1 << 20)..<(2 << 20)].elementsEqual((0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 13) }))
+    #expect(bytes[(2 << 20)..<(4 << 20)].allSatisfy { $0 == 1 })
   }
 
   @Test func aCrashInsideIsNamedAndItsLastWordsArrive() throws {

@@ -21,7 +21,7 @@ public struct DiskAddress: Hashable, Sendable, CustomStringConvertible {
     self.init(controller: parts[0], lun: parts[1])
   }
 
-  init?(controller: some StringProtocol, lun: some StringProtocol) {
+  public init?(controller: some StringProtocol, lun: some StringProtocol) {
     guard let controller = Self.number(controller), let lun = Self.number(lun), Self.controllers.contains(controller),
       Self.luns.contains(lun)
     else { return nil }

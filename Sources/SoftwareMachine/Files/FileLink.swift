@@ -95,7 +95,7 @@ final class FileLink: Sendable {
 
   private func receive() {
     var bytes: [UInt8] = []
-    while case .bytes = Stream.read(port.number, into: &bytes, limit: 4096) {
+    while Stream.readMore(port.number, into: &bytes, limit: 4096) {
       var rest = bytes[...]
       do throws(FileLinkError) {
         while let answer = try FileAnswer(takingFrom: &rest) { try deliver(answer) }

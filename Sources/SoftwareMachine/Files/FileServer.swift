@@ -49,8 +49,10 @@ final class FileServer: Sendable {
   }
 
   private func serve() {
+    // Who stops asking gets no answers: both ends see the same end.
+    defer { shutdown(port.number, Int32(SHUT_RDWR)) }
     var bytes: [UInt8] = []
-    while case .bytes = Stream.read(port.number, into: &bytes, limit: FileRequest.wireSize * DataWindow.slotCount) {
+    while Stream.readMore(port.number, into: &bytes, limit: FileRequest.wireSize * DataWindow.slotCount) {
       var rest = bytes[...]
       do throws(FileLinkError) {
         while let request = try FileRequest(takingFrom: &rest) {
@@ -60,7 +62,6 @@ final class FileServer: Sendable {
       } catch {
         state.withLock { $0.failure = error }
         failed.signal()
-        shutdown(port.number, Int32(SHUT_RDWR))
         return
       }
       bytes = Array(rest)

@@ -39,10 +39,11 @@ final class WorkerPool: Sendable {
     wakeups.signal()
   }
 
-  /// Waits until all tasks are done and all threads have ended. None may be added meanwhile but by tasks.
+  /// Waits, the first time, until all tasks are done and all threads have ended. None may be added meanwhile but by tasks.
   func finish() {
     let threads = state.withLock { state in
       state.isFinished = true
+      defer { state.threads = 0 }
       return state.threads
     }
     for _ in 0..<threads { wakeups.signal() }

@@ -16,6 +16,8 @@ struct LinkPump {
     var reads: Bool
     var writes: Bool
     var peerEnded = false
+    /// Sees what is read.
+    var watch: ((ArraySlice<UInt8>) -> Void)?
     /// Received and not yet written; at most a window.
     var pending: [UInt8] = []
   }
@@ -51,10 +53,13 @@ struct LinkPump {
       descriptor: descriptor, isSocket: false, isOwned: owned, reads: false, writes: true)
   }
 
-  /// A connected socket, ours from now on.
-  mutating func attach(socket descriptor: Int32, to stream: StreamID) {
+  /// A connected socket, ours from now on. `watch` sees what is read from it.
+  mutating func attach(
+    socket descriptor: Int32, to stream: StreamID, watch: ((ArraySlice<UInt8>) -> Void)? = nil
+  ) {
     Stream.setNonblocking(descriptor)
     var endpoint = Endpoint(descriptor: descriptor, isSocket: true, isOwned: true, reads: true, writes: true)
+    endpoint.watch = watch
     if let waiting = endpoints[stream] {
       endpoint.pending = waiting.pending
       endpoint.peerEnded = waiting.peerEnded
@@ -150,7 +155,9 @@ struct LinkPump {
     guard room > 0 else { return }
     var bytes: [UInt8] = []
     switch Stream.read(endpoint.descriptor, into: &bytes, limit: room) {
-    case .bytes: link.send(bytes[...], on: stream)
+    case .bytes:
+      endpoint.watch?(bytes[...])
+      link.send(bytes[...], on: stream)
     case .wait: break
     case .end, .failed:
       link.end(stream)

@@ -23,6 +23,7 @@ struct OuterLoop: ~Copyable {
   private let listener: Int32
   private let interrupts: Interrupts
   private let images: FileServer?
+  private let clientRequest: (@Sendable (ClientRequest) -> Void)?
   private var log = InnerLog()
   private var errors: [UInt8] = []
   private var result: Result<Int32, SoftwareMachineError>?
@@ -35,13 +36,15 @@ struct OuterLoop: ~Copyable {
 
   init(
     pump: consuming LinkPump, machine: consuming RunningMachine, listener: Int32, interrupts: Interrupts,
-    images: FileServer? = nil, rhythm: Rhythm = Rhythm(), lost: @escaping (Int32) -> Void = { _ in }
+    images: FileServer? = nil, clientRequest: (@Sendable (ClientRequest) -> Void)? = nil, rhythm: Rhythm = Rhythm(),
+    lost: @escaping (Int32) -> Void = { _ in }
   ) {
     self.pump = pump
     self.machine = machine
     self.listener = listener
     self.interrupts = interrupts
     self.images = images
+    self.clientRequest = clientRequest
     self.rhythm = rhythm
     self.lost = lost
     Stream.setNonblocking(self.machine.serial.number)
@@ -149,7 +152,9 @@ struct OuterLoop: ~Copyable {
       close(descriptor)
       return
     }
-    pump.attach(socket: descriptor, to: stream)
+    guard let clientRequest else { return pump.attach(socket: descriptor, to: stream) }
+    var watch = RequestWatch()
+    pump.attach(socket: descriptor, to: stream) { watch.receive($0, clientRequest) }
   }
 
   private func deathOfQEMU() -> SoftwareMachineError {

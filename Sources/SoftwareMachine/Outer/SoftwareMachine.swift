@@ -30,6 +30,8 @@ public struct SoftwareMachine: Sendable {
     public var images = ImageGrants()
     /// Called once with the error's number when `output` takes no more.
     public var lost: @Sendable (Int32) -> Void = { _ in }
+    /// Sees the requests with small bodies of API clients, before the inner program does.
+    public var clientRequest: (@Sendable (ClientRequest) -> Void)?
     /// Gets a line of progress while something long happens (first start: fetching, building, saving).
     public var progress: @Sendable (String) -> Void
 
@@ -114,8 +116,8 @@ public struct SoftwareMachine: Sendable {
       port: link.first, window: try DataWindow(window.number), grants: configuration.images)
     defer { images.stop() }
     var loop = OuterLoop(
-      pump: pump, machine: machine, listener: listener, interrupts: interrupts, images: images, lost: configuration.lost
-    )
+      pump: pump, machine: machine, listener: listener, interrupts: interrupts, images: images,
+      clientRequest: configuration.clientRequest, lost: configuration.lost)
     return try loop.run().get()
   }
 

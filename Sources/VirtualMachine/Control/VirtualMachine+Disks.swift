@@ -57,11 +57,7 @@ extension VirtualMachine {
   public func insertDisc(
     _ request: DiscRequest, at address: DiskAddress
   ) async throws(ControlError) -> ControlAPI.AttachedDisk {
-    var disc = DiskConfiguration(
-      kind: .dvd, path: request.path, format: request.format.map(\.image), controller: address.controller,
-      unit: address.lun)
-    try disc.settle()
-    let format = disc.format
+    let format = try DiskConfiguration(request, at: address).format
     try await change { (storage) throws(ControlError) in
       try storage.insert(request.path, format: format, controller: address.controller, unit: address.lun)
     }
@@ -112,16 +108,6 @@ extension VirtualMachine {
     details["lun"] = "\(address.lun)"
     if let path { details["path"] = path }
     events.record(.disk, "disk \(address): \(message)", details: details)
-  }
-}
-
-extension DiskConfiguration {
-  init(_ request: DiskRequest) throws(ControlError) {
-    self.init(
-      kind: request.kind == .dvd ? .dvd : .disk, path: request.path, format: request.format.map(\.image),
-      controller: request.controller ?? 0, unit: request.lun, isReadOnly: request.readOnly ?? false,
-      hasWriteCache: request.writeCache ?? true, sectorByteCount: request.sectorBytes)
-    try settle()
   }
 }
 

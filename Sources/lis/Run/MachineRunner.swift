@@ -95,7 +95,14 @@ enum MachineRunner {
       orders: orders, files: [configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
-    machine.images = try grants(configuration)
+    let grants = try grants(configuration)
+    machine.images = grants
+    machine.clientRequest = { request in
+      guard let disk = DiskConfiguration(requestedBy: request.method, request.target, request.body),
+        let path = disk.path
+      else { return }
+      grants.allow(path, disk.imageOptions)
+    }
     machine.input = input ?? -1
     machine.steered = steered
     machine.lost = { if let notice = ConsoleStreams.lossNotice($0) { say(notice) } }
