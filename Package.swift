@@ -68,7 +68,8 @@ let package = Package(
     .target(
       name: "VirtualMachine",
       dependencies: [
-        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "LegacyDevices", "Partition", "HostSystem", "CLinux",
+        "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "LegacyDevices", "Partition", "HostSystem",
+        "CLinux",
         "VirtualDisks", "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(

@@ -48,8 +48,12 @@ def attached(vm, count, timeout=20):
         found = {}
         for line in vm.sh("for d in /sys/block/sd*; do [ -e $d ] && echo $(basename $d) "
                           "$(basename $(readlink -f $d/device)) $(readlink -f $d/device); done; true").splitlines():
-            name, address, path = line.split()
-            host, _, _, lun = address.split(":")
+            # One that goes while the guest looks gives half a line.
+            fields = line.split()
+            if len(fields) != 3 or fields[1].count(":") != 3 or not fields[2].startswith("/sys/devices"):
+                continue
+            name, address, path = fields
+            lun = address.split(":")[3]
             # The controller's number is the end of its VMBus device's GUID.
             controller = int(next(part for part in path.split("/") if part.count("-") == 4)[-12:], 16)
             found[(controller, int(lun))] = name
