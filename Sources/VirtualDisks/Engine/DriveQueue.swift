@@ -341,7 +341,8 @@ public final class DriveQueue {
         unsafe ring?.queue(
           IORING_OP_READ, descriptor: bell, offset: 0, address: bellCount, count: 8, userData: Self.bellMark)
       }
-      if mustSleep || (ring?.pending ?? 0) > 0 || executing > 0 { _ = try? ring?.submit(wait: mustSleep) }
+      // Without a sleep too: a guest that never lets its thread rest must not make it deaf for the bell.
+      if mustSleep || !wait || (ring?.pending ?? 0) > 0 || executing > 0 { _ = try? ring?.submit(wait: mustSleep) }
       reap()
     } else {
       var polled = pollfd(fd: bell, events: Int16(POLLIN), revents: 0)

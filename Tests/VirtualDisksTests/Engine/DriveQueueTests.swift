@@ -290,5 +290,9 @@ import VMBus
     bell.ring()
     bell.ring()
     #expect(queue.step(wait: true))
+    // One that never sleeps hears it as well.
+    #expect(!queue.step(wait: false))
+    bell.ring()
+    #expect(queue.step(wait: false))
   }
 }
