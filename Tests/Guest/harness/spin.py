@@ -39,7 +39,7 @@ def sections(data):
 
 def spinning_module(guest, name="dummy"):
     """The module `name` of the guest's kernel, changed to spin when it is loaded."""
-    _, folder, modules = module_files(guest)
+    _, folder, modules = module_files(guest, [name])
     path = folder / next(one for one in modules if one.rpartition("/")[2].partition(".")[0] == name)
     data = path.read_bytes()
     data = bytearray(without_signature(lzma.decompress(data) if path.suffix == ".xz" else data))
