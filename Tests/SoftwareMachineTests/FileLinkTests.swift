@@ -4,9 +4,9 @@ import Glibc
 import HostSystem
 import Synchronization
 import Testing
-import VirtualDisks
 
 @testable import SoftwareMachine
+@testable import VirtualDisks
 
 /// Both ends of the file link in one process: real files, a socket pair for the port, memory for the window.
 @Suite struct FileLinkTests {
@@ -17,19 +17,19 @@ import VirtualDisks
     #expect(store.name == path && !store.isReadOnly && store.directDescriptor == nil)
     #expect(try store.byteCount() == 1 << 20)
     let text = Array("through the window".utf8)
-    try store.put(text, at: 4000)
-    #expect(try store.get(text.count, at: 4000) == text)
+    try store.write(text, at: 4000)
+    #expect(try store.bytes(at: 4000, count: text.count) == text)
     try store.flush()
     try store.setByteCount(3 << 20)
     #expect(try store.byteCount() == 3 << 20)
-    try store.put(text, at: (3 << 20) - 5)
+    try store.write(text, at: (3 << 20) - 5)
     #expect(try store.byteCount() == (3 << 20) - 5 + UInt64(text.count), "a write beyond the end grows the file")
     try store.setByteCount(1 << 20)
     #expect(SystemFiles.bytes(at: path)?.count == 1 << 20)
     #expect(SystemFiles.bytes(at: path)?[4000..<4000 + text.count].elementsEqual(text) == true)
     do throws(StoreError) {
       try store.deallocate(at: 4096, count: 4096)
-      #expect(try store.get(4096, at: 4096) == [UInt8](repeating: 0, count: 4096))
+      #expect(try store.bytes(at: 4096, count: 4096) == [UInt8](repeating: 0, count: 4096))
     } catch {
       #expect(error.reason == .unsupported)
     }
@@ -42,10 +42,10 @@ import VirtualDisks
     let slot = DataWindow.slotSize
     for (offset, count) in [(0, slot), (1, slot + 1), (511, 5 * slot - 3), (7, 80 * slot + 17)] {
       let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8 &+ offset) }
-      try store.put(bytes, at: UInt64(offset))
-      #expect(try store.get(count, at: UInt64(offset)) == bytes)
+      try store.write(bytes, at: UInt64(offset))
+      #expect(try store.bytes(at: UInt64(offset), count: count) == bytes)
     }
-    try store.put([], at: 0)
+    try store.write([], at: 0)
     pair.stop()
   }
 
@@ -152,8 +152,8 @@ import VirtualDisks
     threads(40) { number in
       let bytes = [UInt8](repeating: UInt8(number), count: 1 << 16)
       for _ in 0..<5 {
-        guard (try? store.put(bytes, at: UInt64(number) << 16)) != nil,
-          (try? store.get(1 << 16, at: UInt64(number) << 16)) == bytes
+        guard (try? store.write(bytes, at: UInt64(number) << 16)) != nil,
+          (try? store.bytes(at: UInt64(number) << 16, count: 1 << 16)) == bytes
         else { return }
       }
       good.add(1, ordering: .relaxed)
@@ -174,7 +174,7 @@ import VirtualDisks
       }
       while true {
         do throws(StoreError) {
-          _ = try store.get(100_000, at: 0)
+          _ = try store.bytes(at: 0, count: 100_000)
         } catch {
           if error.reason == .system(errno: ENOTCONN) { told.add(1, ordering: .relaxed) }
           return
@@ -201,9 +201,9 @@ import VirtualDisks
     func attempt(_ action: () throws -> Void) {
       do { try action() } catch { errors.append("\(error)") }
     }
-    attempt { _ = try store.get(70_000, at: 65_000) }
-    attempt { _ = try store.get(10, at: .max - 3) }
-    attempt { try store.put([1], at: 5) }
+    attempt { _ = try store.bytes(at: 65_000, count: 70_000) }
+    attempt { _ = try store.bytes(at: .max - 3, count: 10) }
+    attempt { try store.write([1], at: 5) }
     attempt { try store.setByteCount(5) }
     attempt { try store.deallocate(at: 512, count: 512) }
     attempt { try store.flush() }

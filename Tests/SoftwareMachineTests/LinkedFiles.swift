@@ -3,9 +3,9 @@
 import Glibc
 import HostSystem
 import Testing
-import VirtualDisks
 
 @testable import SoftwareMachine
+@testable import VirtualDisks
 
 /// Both ends of the file link and a folder for files, removed at the end.
 final class LinkedFiles: Sendable {
@@ -66,25 +66,5 @@ final class LinkedFiles: Sendable {
     var creation = ImageCreation(path: child)
     creation.parentPath = parent
     try creation.perform()
-  }
-}
-
-extension ByteStore {
-  func get(_ count: Int, at offset: UInt64) throws(StoreError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: count)
-    var failure: StoreError?
-    unsafe bytes.withUnsafeMutableBytes { buffer in
-      do throws(StoreError) { try unsafe read(at: offset, into: buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
-    return bytes
-  }
-
-  func put(_ bytes: [UInt8], at offset: UInt64) throws(StoreError) {
-    var failure: StoreError?
-    unsafe bytes.withUnsafeBytes { buffer in
-      do throws(StoreError) { try unsafe write(at: offset, from: buffer) } catch { failure = error }
-    }
-    if let failure { throw failure }
   }
 }

@@ -20,14 +20,14 @@ enum VHDTarget {
     guard (try? creation.write(to: made)) != nil, let image = try? VHDImage(made, parent: parent) else {
       preconditionFailure("a sound image does not open")
     }
-    use(image, &script, steps: 4)
+    ImageUse.use(image, &script, steps: 4, discardUnit: 4096)
     guard (try? image.flush()) != nil else { preconditionFailure("a sound image does not flush") }
 
     var contents = made.contents
     damage(&contents, isFixed: kind == .fixed, &script)
     let store = CrashStore(contents, name: "fuzz.vhd", isReadOnly: script.oneIn(4))
     guard let damaged = try? VHDImage(store, parent: parent) else { return }
-    use(damaged, &script, steps: 16)
+    ImageUse.use(damaged, &script, steps: 16, discardUnit: 4096)
     try? damaged.close()
     // What was usable stays usable.
     if !store.isReadOnly { precondition((try? VHDImage(CrashStore(store.contents), parent: parent)) != nil) }
@@ -37,7 +37,7 @@ enum VHDTarget {
     let store = CrashStore(name: "p.vhd")
     let creation = VHDCreation(byteCount: size / 65536 * 65536, kind: .dynamic)
     guard (try? creation.write(to: store)) != nil, let image = try? VHDImage(store) else { return nil }
-    write([script.byte() | 1], at: UInt64(script.choice(64)) * 512, to: image)
+    ImageUse.write([script.byte() | 1], at: UInt64(script.choice(64)) * 512, to: image)
     return image
   }
 
@@ -96,51 +96,5 @@ enum VHDTarget {
     var sum: UInt32 = 0
     for (index, byte) in bytes.enumerated() where index < place || index >= place + 4 { sum &+= UInt32(byte) }
     for index in 0..<4 { bytes[place + index] = UInt8(truncatingIfNeeded: ~sum >> UInt32(8 * (3 - index))) }
-  }
-
-  private static func use(_ image: VHDImage, _ script: inout Script, steps: Int) {
-    for _ in 0..<steps where !script.isEmpty {
-      let sectors = max(1, image.information.virtualByteCount / 512)
-      let offset = script.mostly(UInt64(script.word32()) % sectors &* 512)
-      let count = 1 + script.choice(16)
-      switch script.choice(8) {
-      case 0...2:
-        let byte = script.byte() | 1
-        guard write([UInt8](repeating: byte, count: count * 512), at: offset, to: image) else { continue }
-        precondition(read(image, offset, 512) == [UInt8](repeating: byte, count: 512), "a write is lost")
-      case 3: _ = read(image, offset, count * 512)
-      case 4: try? image.writeZeroes(at: offset, count: UInt64(count) * 512)
-      case 5: try? image.discard(at: offset, count: UInt64(count) * 4096)
-      case 6: try? image.flush()
-      default: try? image.resize(to: UInt64(script.word16()) * 512)
-      }
-      _ = try? image.extent(at: offset, count: script.mostly(4096), for: script.oneIn(2) ? .read : .write)
-    }
-  }
-
-  @discardableResult
-  private static func write(_ bytes: [UInt8], at offset: UInt64, to image: VHDImage) -> Bool {
-    let sector = bytes.count % 512 == 0 ? bytes : [UInt8](repeating: bytes[0], count: 512)
-    return unsafe sector.withUnsafeBytes { buffer in
-      do throws(ImageError) {
-        try unsafe image.write(at: offset, from: buffer)
-        return true
-      } catch {
-        return false
-      }
-    }
-  }
-
-  private static func read(_ image: VHDImage, _ offset: UInt64, _ count: Int) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let isRead = unsafe bytes.withUnsafeMutableBytes { buffer in
-      do throws(ImageError) {
-        try unsafe image.read(at: offset, into: buffer)
-        return true
-      } catch {
-        return false
-      }
-    }
-    return isRead ? bytes : nil
   }
 }

@@ -23,7 +23,7 @@ enum VHDXTarget {
           .init(kind: .dynamic, virtualByteCount: 4 << 20, blockByteCount: 1 << 20), in: parentStore)) != nil,
         let parent = open(parentStore, nil)
       else { preconditionFailure("a sound parent is not made") }
-      write([7], at: UInt64(script.choice(64)) * 512, to: parent)
+      ImageUse.write([7], at: UInt64(script.choice(64)) * 512, to: parent)
       guard let identifier = parent.information.identifier, (try? parent.close()) != nil else {
         preconditionFailure("a sound parent is not closed")
       }
@@ -34,10 +34,10 @@ enum VHDXTarget {
     guard (try? VHDXImage.create(creation, in: made)) != nil, let image = open(made, parent) else {
       preconditionFailure("a sound image does not open")
     }
-    use(image, &script, steps: 6)
+    ImageUse.use(image, &script, steps: 6, discardUnit: 128 << 10)
     guard (try? image.flush()) != nil else { preconditionFailure("a sound image does not flush") }
     if script.oneIn(2) {
-      use(image, &script, steps: 4)
+      ImageUse.use(image, &script, steps: 4, discardUnit: 128 << 10)
       guard (try? image.close()) != nil else { preconditionFailure("a sound image does not close") }
     }
 
@@ -48,7 +48,7 @@ enum VHDXTarget {
       // What is refused is left as it was, unless a sound log was replayed before something else was found wrong.
       return
     }
-    use(damaged, &script, steps: 16)
+    ImageUse.use(damaged, &script, steps: 16, discardUnit: 128 << 10)
     try? damaged.close()
     if store.isReadOnly { precondition(store.contents == contents, "a read-only image has changed") }
     // What was usable stays usable.
@@ -152,51 +152,5 @@ enum VHDXTarget {
     var value = UInt32.max
     for byte in bytes { value = value >> 8 ^ crcTable[Int(UInt8(truncatingIfNeeded: value) ^ byte)] }
     return ~value
-  }
-
-  private static func use(_ image: VHDXImage, _ script: inout Script, steps: Int) {
-    for _ in 0..<steps where !script.isEmpty {
-      let sectors = max(1, image.information.virtualByteCount / 512)
-      let offset = script.mostly(UInt64(script.word32()) % sectors &* 512)
-      let count = 1 + script.choice(16)
-      switch script.choice(8) {
-      case 0...2:
-        let byte = script.byte() | 1
-        guard write([UInt8](repeating: byte, count: count * 512), at: offset, to: image) else { continue }
-        precondition(read(image, offset, 512) == [UInt8](repeating: byte, count: 512), "a write is lost")
-      case 3: _ = read(image, offset, count * 512)
-      case 4: try? image.writeZeroes(at: offset, count: UInt64(count) * 512)
-      case 5: try? image.discard(at: offset, count: UInt64(count) * (128 << 10))
-      case 6: try? image.flush()
-      default: try? image.resize(to: UInt64(script.word16()) * 512)
-      }
-      _ = try? image.extent(at: offset, count: script.mostly(4096), for: script.oneIn(2) ? .read : .write)
-    }
-  }
-
-  @discardableResult
-  private static func write(_ bytes: [UInt8], at offset: UInt64, to image: VHDXImage) -> Bool {
-    let sector = bytes.count % 512 == 0 ? bytes : [UInt8](repeating: bytes[0], count: 512)
-    return unsafe sector.withUnsafeBytes { buffer in
-      do throws(ImageError) {
-        try unsafe image.write(at: offset, from: buffer)
-        return true
-      } catch {
-        return false
-      }
-    }
-  }
-
-  private static func read(_ image: VHDXImage, _ offset: UInt64, _ count: Int) -> [UInt8]? {
-    var bytes = [UInt8](repeating: 0, count: count)
-    let isRead = unsafe bytes.withUnsafeMutableBytes { buffer in
-      do throws(ImageError) {
-        try unsafe image.read(at: offset, into: buffer)
-        return true
-      } catch {
-        return false
-      }
-    }
-    return isRead ? bytes : nil
   }
 }

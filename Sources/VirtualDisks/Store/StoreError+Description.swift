@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
+import HostSystem
 
 extension StoreError.Reason: CustomStringConvertible {
   public var description: String {
@@ -10,7 +10,7 @@ extension StoreError.Reason: CustomStringConvertible {
     case .unsupported: "the file system cannot do this"
     case .readOnly: "the file is open read-only"
     case .inUse: "the file is in use by another program or machine"
-    case .system(let code): unsafe String(cString: strerror(code))
+    case .system(let code): SystemError.message(code)
     }
   }
 }

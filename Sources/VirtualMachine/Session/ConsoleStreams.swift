@@ -23,8 +23,8 @@ extension ConsoleStreams {
   /// What to say when the guest's console can no longer be written; nothing to a reader that has gone by itself.
   public static func lossNotice(_ error: Int32) -> String? {
     guard error != EPIPE, error != EIO else { return nil }
-    let reason = unsafe String(cString: strerror(error))
-    return "the serial console cannot be written: \(reason); the machine goes on, what it prints is lost"
+    return
+      "the serial console cannot be written: \(SystemError.message(error)); the machine goes on, what it prints is lost"
   }
 }
 

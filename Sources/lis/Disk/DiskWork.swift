@@ -2,7 +2,6 @@
 
 import ControlAPI
 import HostSystem
-import Partition
 import Synchronization
 import VirtualDisks
 import VirtualMachine
@@ -54,8 +53,8 @@ enum DiskWork {
     let thread = Mutex<DedicatedThread?>(nil)
     let result = await withCheckedContinuation {
       (continuation: CheckedContinuation<Result<Value, OperationError>, Never>) in
-      do throws(PartitionError) {
-        let started = try DedicatedThread.forPartition(name: "disk") { continuation.resume(returning: body()) }
+      do throws(SystemError) {
+        let started = try DedicatedThread(name: "disk") { continuation.resume(returning: body()) }
         thread.withLock { $0 = started }
       } catch {
         // Without a thread of its own it blocks this one, which nobody else needs.
