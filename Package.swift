@@ -27,6 +27,7 @@ let package = Package(
     .library(name: "LegacyDevices", targets: ["LegacyDevices"]),
     .library(name: "VirtualDisks", targets: ["VirtualDisks"]),
     .library(name: "StoreDoubles", targets: ["StoreDoubles"]),
+    .library(name: "VirtualSwitch", targets: ["VirtualSwitch"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -57,6 +58,8 @@ let package = Package(
     // Disk images: formats over byte stores. Nothing of the bus or of KVM.
     .target(
       name: "VirtualDisks", dependencies: ["VMBus", "DeviceProtocols", "HostSystem", "CLinux"], swiftSettings: settings),
+    // The Ethernet switch: a value, the threads that run it, ways out. Nothing of the bus, KVM or the protocols.
+    .target(name: "VirtualSwitch", dependencies: ["HostSystem", "CLinux"], swiftSettings: settings),
     .target(
       name: "ControlAPI",
       dependencies: [
@@ -70,14 +73,15 @@ let package = Package(
       dependencies: [
         "VMBus", "DeviceProtocols", "VMBusHost", "ServiceProviders", "LegacyDevices", "Partition", "HostSystem",
         "CLinux",
-        "VirtualDisks", "ControlAPI", "Yams",
+        "VirtualDisks", "VirtualSwitch", "ControlAPI", "Yams",
       ], swiftSettings: settings),
     .target(
       name: "SoftwareMachine", dependencies: ["HostSystem", "VirtualDisks", "CLinux"], swiftSettings: settings),
     .executableTarget(
       name: "lis",
       dependencies: [
-        "VirtualMachine", "VirtualDisks", "Partition", "SoftwareMachine", "ControlAPI", "HostSystem", "CLinux",
+        "VirtualMachine", "VirtualDisks", "VirtualSwitch", "Partition", "SoftwareMachine", "ControlAPI", "HostSystem",
+        "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 

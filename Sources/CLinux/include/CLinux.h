@@ -6,5 +6,6 @@
 
 #include "Files.h"
 #include "KVM.h"
+#include "Network.h"
 #include "Processes.h"
 #include "Rings.h"

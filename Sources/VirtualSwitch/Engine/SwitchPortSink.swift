@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The receiving end of a port: an adapter of this process, or a way out.
+///
+/// Called on the threads of whoever sends, several at once, while the switch's wiring is locked: it must copy the frame,
+/// must not wait for anything slow, and must not call the engine or a port (it may keep work for later).
+public protocol SwitchPortSink: AnyObject, Sendable {
+  /// Copies the frame. False: there is no room, or nobody to take it; the switch counts a drop.
+  func accept(_ frame: FrameView) -> Bool
+
+  /// The sender has nothing more for now: the time to signal a guest, once for many frames.
+  func endBurst()
+}
