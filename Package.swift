@@ -134,7 +134,7 @@ let package = Package(
       ], swiftSettings: settings),
     .testTarget(
       name: "SoftwareMachineTests",
-      dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem"],
+      dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem", "CLinux"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandTests",

@@ -20,7 +20,8 @@ struct Harness: Sendable {
     let name = try MachineName.parse("web")
     let claim = try RuntimeClaim(name, in: directory)
     let machine = FakeMachine(hasConsole: hasConsole)
-    let server = try await ControlServer.start(serving: machine, at: claim.socket, limits: limits)
+    let server = try await ControlServer.start(
+      serving: machine, on: ControlServer.listen(at: claim.socket), limits: limits)
     let harness = Harness(machine: machine, directory: directory, client: ControlClient(name, in: directory))
     let result = await Result { try await body(harness) }
     machine.events.finish()

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Testing
 
 @testable import SoftwareMachine
 
 @Suite struct AcceleratorTests {
-  @Test func flagsOfTheProcessorAreWholeWords() {
-    #expect(KVMProbe.hasVirtualization(Array("model name\t: x\nflags\t\t: fpu vmx sse\n".utf8)))
-    #expect(KVMProbe.hasVirtualization(Array("flags : svm".utf8)))
-    #expect(!KVMProbe.hasVirtualization(Array("flags\t\t: fpu svm_lock vmxoff\n".utf8)))
-    #expect(!KVMProbe.hasVirtualization(Array("".utf8)))
+  @Test func virtualizationIsAskedOfTheProcessor() {
+    func can(_ leaf1: UInt32, highest: UInt32, extended: UInt32) -> Bool {
+      KVMProbe.hasVirtualization { leaf in
+        let eax: UInt32 = leaf == 0x8000_0000 ? highest : 0
+        let ecx: UInt32 = leaf == 1 ? leaf1 : extended
+        return clinux_cpuid(eax: eax, ebx: 0, ecx: ecx, edx: 0)
+      }
+    }
+    #expect(can(1 << 5, highest: 0, extended: 0), "VMX")
+    #expect(can(0, highest: 0x8000_0001, extended: 1 << 2), "SVM")
+    #expect(!can(0, highest: 0x8000_0000, extended: 1 << 2), "no such leaf: what it answers says nothing")
+    #expect(!can(~(1 << 5), highest: 0x8000_0008, extended: ~(1 << 2)))
   }
 
   @Test func autoFallsBackAndSaysWhy() throws {
@@ -37,10 +45,9 @@ import Testing
   }
 
   @Test func aMissingOrWrongDevice() {
-    let flags = "flags : vmx"
-    #expect(KVMProbe.look(at: "/nonexistent/kvm", cpuinfo: Array(flags.utf8)) == .noDevice(path: "/nonexistent/kvm"))
-    #expect(KVMProbe.look(at: "/dev/null", cpuinfo: Array(flags.utf8)) == .notKVM(path: "/dev/null"))
-    #expect(KVMProbe.look(at: "/nonexistent/kvm", cpuinfo: Array("flags : sse".utf8)) == .noHardware)
+    #expect(KVMProbe.look(at: "/nonexistent/kvm", hardware: true) == .noDevice(path: "/nonexistent/kvm"))
+    #expect(KVMProbe.look(at: "/dev/null", hardware: true) == .notKVM(path: "/dev/null"))
+    #expect(KVMProbe.look(at: "/nonexistent/kvm", hardware: false) == .noHardware)
   }
 
   @Test func memoryComesInClasses() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import HostSystem
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -37,10 +38,24 @@ public final class ControlServer: Sendable {
   private let context: ServerContext
   private let ledger: NIOLoopBound<ConnectionLedger>
 
-  /// Starts listening. The caller holds the claim on the socket's folder; a socket that is there is a leftover.
+  /// The socket, listening: clients may connect from now on and wait until somebody serves it. The caller holds the claim
+  /// on its folder; a socket that is there is a leftover.
+  public static func listen(at socket: String) throws(ControlError) -> Descriptor {
+    do throws(SystemError) {
+      return try Descriptor.listening(at: socket)
+    } catch {
+      throw ControlError(
+        .hostFailure, "cannot listen on \(socket): \(error)", remedy: "check the folder and free space")
+    }
+  }
+
+  /// Serves whoever connects to a listening socket. Starting costs several milliseconds: a machine whose guest should
+  /// start soon is started in between.
   public static func start(
-    serving control: any VirtualMachineControl, at socket: String, limits: ControlLimits = ControlLimits()
+    serving control: any VirtualMachineControl, on socket: consuming Descriptor,
+    limits: ControlLimits = ControlLimits()
   ) async throws(ControlError) -> ControlServer {
+    let socket = socket.take()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let context = ServerContext(control: control, routes: Routes.all, limits: limits, eventLoop: group.next())
     do {
@@ -48,15 +63,12 @@ public final class ControlServer: Sendable {
         NIOLoopBound(ConnectionLedger(limit: limits.connections), eventLoop: context.eventLoop)
       }.get()
       let listener = try await ServerBootstrap(group: group)
-        .serverChannelOption(.backlog, value: 256)
         .childChannelInitializer { channel in initialize(channel, context, ledger) }
-        .bind(unixDomainSocketPath: socket, cleanupExistingSocketFile: true).get()
-      _ = unsafe chmod(socket, 0o600)
+        .withBoundSocket(socket).get()
       return ControlServer(group: group, listener: listener, context: context, ledger: ledger)
     } catch {
       try? await group.shutdownGracefully()
-      throw ControlError(
-        .hostFailure, "cannot listen on \(socket): \(error)", remedy: "check the folder and free space")
+      throw ControlError(.hostFailure, "the control socket cannot be served: \(error)")
     }
   }
 

@@ -22,9 +22,10 @@ public enum KVMProbe: Equatable, Sendable {
   private static let getAPIVersion: UInt = 0xAE00
   private static let checkExtension: UInt = 0xAE03
 
-  static func look(at path: String, cpuinfo: [UInt8]? = nil) -> KVMProbe {
+  /// `hardware`: whether the processors can run guests, nil to ask them.
+  static func look(at path: String, hardware: Bool? = nil) -> KVMProbe {
     // The device may exist (a module built in, a node made by hand) where no processor can run a guest.
-    let hardware = hasVirtualization(cpuinfo ?? SystemFiles.bytes(at: "/proc/cpuinfo") ?? [])
+    let hardware = hardware ?? hasVirtualization()
     let descriptor = unsafe open(path, O_RDWR | O_CLOEXEC)
     guard descriptor >= 0 else {
       let error = errno
@@ -43,12 +44,11 @@ public enum KVMProbe: Equatable, Sendable {
     return .usable
   }
 
-  /// Whether /proc/cpuinfo's text lists VMX or SVM among the first processor's flags. By bytes: a hundred lines of text
-  /// would otherwise cost as much of a start as opening KVM does.
-  static func hasVirtualization(_ cpuinfo: [UInt8]) -> Bool {
-    let line = cpuinfo.split(separator: UInt8(ascii: "\n")).first { $0.starts(with: "flags".utf8) }
-    let flags = line?.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") } ?? []
-    return flags.contains { $0.elementsEqual("vmx".utf8) || $0.elementsEqual("svm".utf8) }
+  /// VMX (leaf 1, ECX bit 5; Intel SDM volume 3, 24.6) or SVM (leaf 8000_0001h, ECX bit 2; AMD APM volume 3, appendix E).
+  /// Asked of the processor: reading /proc/cpuinfo takes milliseconds, on some machines for every processor.
+  static func hasVirtualization(_ leaf: (UInt32) -> clinux_cpuid = { clinux_native_cpuid($0) }) -> Bool {
+    if leaf(1).ecx & 1 << 5 != 0 { return true }
+    return leaf(0x8000_0000).eax >= 0x8000_0001 && leaf(0x8000_0001).ecx & 1 << 2 != 0
   }
 
   /// What was found, in a few words.

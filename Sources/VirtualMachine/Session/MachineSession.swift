@@ -2,6 +2,7 @@
 
 public import ControlAPI
 import Glibc
+import HostSystem
 import Partition
 
 /// One machine in the foreground of this process, from its making to its end: the machine, its control server, its
@@ -28,17 +29,16 @@ public enum MachineSession {
     do throws(PartitionError) { steering = try SignalSteering(machine, say: say) } catch { throw ControlError(error) }
     defer { steering.end() }
     steered()
-    let server = try await startServer(machine, socket)
+    // Clients can connect from here on. They are served once the guest runs, which does not wait for the server's making.
+    let listening = try listen(socket)
     let reader: ConsoleReader?
-    do throws(PartitionError) {
-      reader = try startReader(machine, streams)
-    } catch {
-      await server?.stop()
-      throw ControlError(error)
-    }
+    do throws(PartitionError) { reader = try startReader(machine, streams) } catch { throw ControlError(error) }
+    defer { reader?.stop() }
+    var server: ControlServer?
     let result: Result<(end: MachineEnd, detail: String?), ControlError>
     do throws(ControlError) {
       try await machine.start()
+      if let listening { server = try await serve(machine, on: listening) }
       result = .success(await machine.waitForEnd())
     } catch {
       result = .failure(error)
@@ -50,11 +50,21 @@ public enum MachineSession {
     return (end, detail)
   }
 
-  private static func startServer(
-    _ machine: VirtualMachine, _ socket: String?
-  ) async throws(ControlError) -> ControlServer? {
+  private static func listen(_ socket: String?) throws(ControlError) -> Descriptor? {
     guard let socket else { return nil }
-    return try await ControlServer.start(serving: machine, at: socket)
+    return try ControlServer.listen(at: socket)
+  }
+
+  /// A machine that cannot be controlled is not left running.
+  private static func serve(
+    _ machine: VirtualMachine, on socket: consuming Descriptor
+  ) async throws(ControlError) -> ControlServer {
+    do throws(ControlError) {
+      return try await ControlServer.start(serving: machine, on: socket)
+    } catch {
+      try? await machine.turnOff()
+      throw error
+    }
   }
 
   private static func startReader(
