@@ -45,7 +45,8 @@ enum FrameDelivery {
             at: count, to: iovec(iov_base: start.map { unsafe $0 + 12 + skip }, iov_len: header.count - 12 - skip))
           count += 1
         }
-        for unsafepiece in unsafe frame.pieces.dropFirst() {
+        for index in 1..<max(1, unsafe frame.pieces.count) {
+          let piece = unsafe frame.pieces[index]
           unsafe list.initializeElement(at: count, to: piece)
           count += 1
         }

@@ -33,7 +33,8 @@ import Glibc
   @discardableResult
   public func copy(to room: UnsafeMutableRawBufferPointer) -> Int {
     var done = 0
-    for unsafepiece in unsafe pieces {
+    for index in unsafe pieces.indices {
+      let piece = unsafe pieces[index]
       let count = unsafe min(piece.iov_len, room.count - done)
       guard count > 0 else { continue }
       guard let source = unsafe piece.iov_base, let target = room.baseAddress else { break }
