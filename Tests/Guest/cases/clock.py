@@ -36,6 +36,12 @@ def clock(suite, guest, pause):
             vm.lis("vm", "resume", vm.name)
             # "At once" is the time that one message takes; 3 s allows for the nested machine.
             suite.note(f"guest minus host {wait_close(vm, 1, 3):+.3f} s")
+        with suite.check(f"and stays right for {pause} s"):
+            end, worst = time.monotonic() + pause, 0
+            while time.monotonic() < end:
+                worst = max(worst, abs(expect_close(vm, 1)))
+                time.sleep(2)
+            suite.note(f"off by {worst:.3f} s at most")
         with suite.check("a clock set back by an hour is right again within 60 s"):
             vm.sh("date -s @$(($(date +%s) - 3600))")
             expect(abs(vm.clock_difference()[0]) > 3000, "the clock was not set back")
