@@ -107,6 +107,7 @@ import VMBusHost
     #expect(guest.replies() == [.unloadResponse(UnloadResponse())])
     #expect(
       guest.takeEffects() == [
+        .shareGPADL(GPADLID(101), ChannelID(1)),
         .closeChannel(ChannelID(1)), .releaseGPADL(GPADLID(100), ChannelID(1)),
         .releaseGPADL(GPADLID(101), ChannelID(1)), .unloaded,
       ])

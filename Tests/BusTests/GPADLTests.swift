@@ -15,6 +15,7 @@ import VMBusHost
     let range = try #require(guest.server.gpadl(GPADLID(100), on: ChannelID(2))?.ranges.first)
     #expect(range.byteCount == pages * 4096 && range.byteOffset == 0)
     #expect(range.frames == (0..<pages).map { 0x1000 + UInt64($0) })
+    #expect(guest.takeEffects() == [.shareGPADL(GPADLID(100), ChannelID(2))])
     guest.send(.gpadlTeardown(GPADLTeardown(channel: ChannelID(2), gpadl: GPADLID(100))))
     #expect(guest.replies() == [.gpadlTorndown(GPADLTorndown(gpadl: GPADLID(100)))])
     #expect(guest.takeEffects() == [.releaseGPADL(GPADLID(100), ChannelID(2))])

@@ -17,11 +17,18 @@ public struct HostModel: BusClientSink {
     var isCompleted: Bool
   }
 
+  struct Shared: Hashable {
+    var gpadl: GPADLID
+    var channel: ChannelID
+  }
+
   static let guestFrames: [Range<UInt64>] = [0..<0x100, 0x1000..<0x4000]
   let processorCount: Int
   var offers: [ChannelID: OfferDescription] = [:]
   var rescinded: Set<ChannelID> = []
   var open: [ChannelID: Open] = [:]
+  /// Memory that the owner may use.
+  var shared: Set<Shared> = []
   /// Tickets of openings that are over.
   var staleTickets: [OpenTicket] = []
   var isConnected = false
@@ -75,7 +82,11 @@ public struct HostModel: BusClientSink {
     case .retargetChannel(let id, let target):
       if open[id]?.isCompleted != true { fail("retarget of a channel that is not open") }
       if target != .none && target.rawValue >= UInt32(processorCount) { fail("retarget to an absent processor") }
+    case .shareGPADL(let id, let channel):
+      if server.gpadl(id, on: channel) == nil { fail("shared memory that is not there") }
+      if !shared.insert(Shared(gpadl: id, channel: channel)).inserted { fail("memory shared twice") }
     case .releaseGPADL(let id, let channel):
+      if shared.remove(Shared(gpadl: id, channel: channel)) == nil { fail("release of memory that was not shared") }
       if open[channel]?.ring == id { fail("release of the ring of an open channel") }
     case .channelReleased(let id):
       if open[id] != nil { fail("release of an open channel") }

@@ -60,6 +60,8 @@ extension BusServer {
       gpadls[id]?.content = .complete(
         try GPADL(words: words, rangeCount: gpadl.rangeCount, guestFrames: guestFrames))
       status = .success
+      // The owner of a rescinded channel has let go of it.
+      if table[gpadl.channel]?.isRescinded == false { effects.append(.shareGPADL(id, gpadl.channel)) }
     } catch {
       removeGPADL(id)
       refuse(error.refusal, .gpadlHeader, effects: &effects)

@@ -13,6 +13,8 @@ public enum BusServerEffect: Equatable, Sendable {
   case closeChannel(ChannelID)
   /// Interrupts of the open channel go to this processor from now on (`VPIndex.none`: nowhere).
   case retargetChannel(ChannelID, VPIndex)
+  /// The guest shares this memory on the channel, which need not be open, until `releaseGPADL`: `BusServer.gpadl` has it.
+  case shareGPADL(GPADLID, ChannelID)
   /// Stop using the memory of this GPADL before the call returns. Never the ring's of an open channel.
   case releaseGPADL(GPADLID, ChannelID)
   /// The guest has forgotten the rescinded channel (or never knew it): the number may come back with another offer.

@@ -16,6 +16,16 @@ protocol ChannelOwner: AnyObject, Sendable {
   func retarget(_ channel: ChannelID, to vp: VPIndex)
   /// A signal that came as a hypercall, because no doorbell was bound at that instant.
   func signalled(_ channel: ChannelID)
+  /// The guest shares memory with the device, until `withdraw` (or the closing, for rings). Devices that know only their
+  /// rings need not care.
+  func share(_ memory: GPADL, as id: GPADLID, on channel: ChannelID)
+  /// Returns when nothing uses the memory any more.
+  func withdraw(_ id: GPADLID, on channel: ChannelID)
+}
+
+extension ChannelOwner {
+  func share(_ memory: GPADL, as id: GPADLID, on channel: ChannelID) {}
+  func withdraw(_ id: GPADLID, on channel: ChannelID) {}
 }
 
 /// Things about the bus that a person may want to know.
@@ -148,8 +158,9 @@ final class PartitionBus: Sendable {
         try? state.server.rescind(other, effects: &state.effects)
       }
     case .retargetChannel(let channel, let vp): state.owners[channel]?.retarget(channel, to: vp)
-    // No device shares memory but its rings, and those end with `closeChannel`.
-    case .releaseGPADL: break
+    case .shareGPADL(let id, let channel):
+      if let memory = state.server.gpadl(id, on: channel) { state.owners[channel]?.share(memory, as: id, on: channel) }
+    case .releaseGPADL(let id, let channel): state.owners[channel]?.withdraw(id, on: channel)
     case .channelReleased(let channel): state.owners[channel] = nil
     case .unloaded: notice(.unloaded)
     case .refused(let refusal, let type): notice(.refused(refusal, type))
