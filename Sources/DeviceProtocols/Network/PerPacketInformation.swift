@@ -20,8 +20,8 @@ public struct PacketInformationType: RawRepresentable, Hashable, Sendable {
 public struct PacketInformation: Hashable, Sendable {
   /// Bytes of one record with 4 bytes of data.
   @inlinable public static var recordSize: Int { 16 }
-  /// Bytes that a peer may send: every NDIS type, 31 of them, with data of 20 bytes.
-  @inlinable public static var maximumBytes: Int { 1024 }
+  /// Bytes that a peer may send with one frame: all that NDIS knows. Linux and DPDK send up to 64.
+  @inlinable public static var maximumBytes: Int { 512 }
 
   /// The raw data words, whose meaning depends on the direction.
   public var checksum: UInt32?
