@@ -149,6 +149,8 @@ import VirtualMachine
     #expect(try parse(VMDVDInsert.self, "vm", "dvd", "insert", "web", "d.iso").drive.drive == nil)
     let eject = try parse(VMDVDEject.self, "vm", "dvd", "eject", "web", "--drive", "0:1", "--force")
     #expect(eject.drive.drive == place && eject.force)
+    let ide = try parse(VMDiskResize.self, "vm", "disk", "resize", "web", "primary-slave", "2G")
+    #expect(ide.disk.address == .ide(.primarySlave))
     _ = try parse(VMDiskList.self, "vm", "disk", "list", "web", "--format", "json")
     _ = try parse(VMNMI.self, "vm", "nmi", "web")
     _ = try parse(VMThaw.self, "vm", "thaw", "web")
@@ -160,6 +162,8 @@ import VirtualMachine
     ["kvp", "list", "web", "--pool", "attic"], ["vm", "show", "web", "--format", "xml"], ["run", "--colour", "red"],
     ["adapter", "set", "web", "{x}"], ["adapter", "set", "web", "{x}", "--address", "192.0.2.1"],
     ["vm", "disk", "add", "web"], ["vm", "disk", "add", "web", "d", "--lun", "64"],
+    ["vm", "disk", "add", "web", "d", "--controller", "ide"], ["vm", "dvd", "add", "web", "--controller", "ide"],
+    ["vm", "disk", "remove", "web", "ide:0"],
     ["vm", "disk", "add", "web", "d", "--controller", "4"], ["vm", "disk", "add", "web", "d", "--sector-size", "520"],
     ["vm", "disk", "add", "web", "d", "--disk-format", "qcow2"], ["vm", "disk", "remove", "web", "1"],
     ["vm", "disk", "resize", "web", "0:1", "large"], ["vm", "dvd", "insert", "web"],

@@ -73,7 +73,7 @@ final class FakeMachine: VirtualMachineControl {
 
   func disks() async throws(ControlError) -> [AttachedDisk] {
     state.value.withLock { state in
-      state.disks.values.sorted { ($0.controller, $0.lun) < ($1.controller, $1.lun) }
+      state.disks.sorted { $0.key.description < $1.key.description }.map(\.value)
     }
   }
 
@@ -85,7 +85,7 @@ final class FakeMachine: VirtualMachineControl {
       guard state.disks[address] == nil else { throw ControlError(.alreadyExists, "\(address) is in use") }
       let isDVD = request.kind == .dvd
       let disk = AttachedDisk(
-        controller: controller, lun: address.lun, kind: isDVD ? .dvd : .disk, path: request.path,
+        at: address, kind: isDVD ? .dvd : .disk, path: request.path,
         format: request.format ?? (request.path == nil ? nil : isDVD ? .iso : .vhdx),
         sizeBytes: request.path == nil ? 0 : 1 << 30, readOnly: isDVD || request.readOnly ?? false,
         writeCache: !isDVD && request.writeCache ?? true, logicalSectorBytes: request.sectorBytes ?? 512,
@@ -96,6 +96,7 @@ final class FakeMachine: VirtualMachineControl {
   }
 
   func removeDisk(at address: DiskAddress) async throws(ControlError) {
+    if case .ide = address { throw ControlError(.wrongState, "\(address) is on the IDE controller") }
     guard state.value.withLock({ $0.disks.removeValue(forKey: address) }) != nil else {
       throw ControlError.noDisk(at: address)
     }

@@ -14,6 +14,8 @@ import Testing
     try roundTrip(Sample.machine)
     try roundTrip(Sample.crash)
     try roundTrip(Sample.disks)
+    try roundTrip(Sample.ideDisks)
+    for disk in Sample.ideDisks { #expect(disk.controller == nil && disk.lun == nil) }
     try roundTrip(Event(sequence: 1, time: Sample.time, kind: .panic, message: "x", details: ["a": "b"]))
     try roundTrip(ControlError(.busy, "m", remedy: "r"))
     try roundTrip(ControlError(ControlError.Code(rawValue: "of a newer server"), "m"))
@@ -26,9 +28,20 @@ import Testing
   @Test func addressesOfDisksAreWrittenInOneWay() {
     #expect(DiskAddress("0:1") == DiskAddress(controller: 0, lun: 1))
     #expect(DiskAddress("3:63")?.description == "3:63")
-    for text in ["", "1", "0:", ":1", "4:0", "0:64", "-1:0", "0:+1", "00:1", "0:01", "0:1:2", "a:b", "0: 1"] {
+    for text in [
+      "", "1", "0:", ":1", "4:0", "0:64", "-1:0", "0:+1", "00:1", "0:01", "0:1:2", "a:b", "0: 1", "ide", "ide:0",
+    ] {
       #expect(DiskAddress(text) == nil, "\(text)")
     }
+    for place in IDEPlace.allCases {
+      let address = DiskAddress.ide(place)
+      #expect(DiskAddress(address.description) == address)
+      #expect(DiskAddress(controller: "ide", unit: place.rawValue) == address)
+      #expect(address.target == "ide/\(place.rawValue)" && address.details == ["position": place.rawValue])
+    }
+    #expect(DiskAddress(controller: "3", unit: "63")?.target == "3/63")
+    #expect(DiskAddress(controller: "ide", unit: "0") == nil)
+    #expect(DiskAddress(controller: "0", unit: "primary-master") == nil)
   }
 
   @Test func timesAreRFC3339InMilliseconds() throws {

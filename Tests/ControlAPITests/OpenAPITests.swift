@@ -76,6 +76,8 @@ import Yams
     try check(AttachedDisk.Kind.self, "Disk", "properties", "kind")
     try check(AttachedDisk.Kind.self, "DiskRequest", "properties", "kind")
     try check(AttachedDisk.State.self, "Disk", "properties", "state")
+    try check(AttachedDisk.Interface.self, "Disk", "properties", "interface")
+    try check(IDEPlace.self, "IDEPlace")
     try check(KeyValuePool.self, "Pool")
     try check(KeyValueItem.Kind.self, "ItemKind")
     try check(StopRequest.Mode.self, "StopRequest", "properties", "mode")
@@ -91,7 +93,8 @@ import Yams
         $0.items[.external] = ["a": KeyValueItem(pool: .external, key: "a", value: "b")]
         let drive = DiskAddress(controller: 1, lun: 0)
         $0.disks[drive] = AttachedDisk(
-          controller: 1, lun: 0, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, state: .empty)
+          at: drive, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, state: .empty)
+        for disk in Sample.ideDisks { $0.disks[disk.address] = disk }
         $0.addresses["x"] = AdapterAddresses(adapter: "x", addresses: ["192.0.2.1"], subnets: ["24"])
       }
       var seen: Set<String> = []
@@ -113,7 +116,8 @@ import Yams
       let document = try OpenAPI()
       let schema = try #require(document.root["components"]?["schemas"]?["Failure"])
       for request in [
-        "GET /absent", "PUT /v1/machine", "GET /v1/kvp/external/absent", "POST /v1/snapshot/thaw", "GET /v1/events?x=1",
+        "GET /absent", "DELETE /v1/disks/ide/primary-master", "PUT /v1/machine", "GET /v1/kvp/external/absent",
+        "POST /v1/snapshot/thaw", "GET /v1/events?x=1",
       ] {
         let answer = try await RawClient.exchange(harness.socket, "\(request) HTTP/1.1\r\nHost: x\r\n\r\n")
         let value = try JSONSerialization.jsonObject(with: Data(answer.body.utf8))
@@ -159,11 +163,11 @@ import Yams
     ("POST /v1/machine/nmi", request("POST", "/v1/machine/nmi")),
     ("POST /v1/disks", request("POST", "/v1/disks", "{\"path\":\"/d.vhdx\",\"lun\":5,\"sectorBytes\":4096}")),
     ("GET /v1/disks", request("GET", "/v1/disks")),
-    ("GET /v1/disks/{controller}/{lun}", request("GET", "/v1/disks/0/5")),
-    ("PATCH /v1/disks/{controller}/{lun}", request("PATCH", "/v1/disks/0/5", "{\"sizeBytes\":1073741824}")),
-    ("DELETE /v1/disks/{controller}/{lun}", request("DELETE", "/v1/disks/0/5")),
-    ("PUT /v1/disks/{controller}/{lun}/disc", request("PUT", "/v1/disks/1/0/disc", "{\"path\":\"/d.iso\"}")),
-    ("DELETE /v1/disks/{controller}/{lun}/disc", request("DELETE", "/v1/disks/1/0/disc?force=true")),
+    ("GET /v1/disks/{controller}/{unit}", request("GET", "/v1/disks/0/5")),
+    ("PATCH /v1/disks/{controller}/{unit}", request("PATCH", "/v1/disks/0/5", "{\"sizeBytes\":1073741824}")),
+    ("DELETE /v1/disks/{controller}/{unit}", request("DELETE", "/v1/disks/0/5")),
+    ("PUT /v1/disks/{controller}/{unit}/disc", request("PUT", "/v1/disks/1/0/disc", "{\"path\":\"/d.iso\"}")),
+    ("DELETE /v1/disks/{controller}/{unit}/disc", request("DELETE", "/v1/disks/1/0/disc?force=true")),
     ("GET /v1/services", request("GET", "/v1/services")),
     ("PATCH /v1/services/{service}", request("PATCH", "/v1/services/time", "{\"enabled\":false}")),
     ("GET /v1/kvp/{pool}", request("GET", "/v1/kvp/external")),

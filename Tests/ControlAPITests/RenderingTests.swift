@@ -47,6 +47,13 @@ import Testing
   @Test func disks() {
     #expect(table.disks([]) == "no disks\n")
     #expect(table.disk(Sample.disks[1]).hasPrefix("DISK  KIND"))
+    #expect(
+      table.disks(Sample.ideDisks) == """
+        DISK              KIND  SIZE   FORMAT  ACCESS      STATE                READ  WRITTEN  FILE
+        primary-master    disk  1 GiB  vhd     read-write  attached, synthetic  0 B   0 B      /vms/old.vhd
+        secondary-master  dvd   -      -       read-only   empty                0 B   0 B      -
+
+        """)
     #expect(Rendering(.json).disks(Sample.disks).contains("\"state\" : \"empty\""))
     #expect(Rendering(.json).disk(Sample.disks[0]).contains("\"readBytes\" : 3145728"))
   }

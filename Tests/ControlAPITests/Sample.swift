@@ -11,15 +11,25 @@ enum Sample {
 
   static let disks = [
     AttachedDisk(
-      controller: 0, lun: 0, path: "/vms/root.vhdx", format: .vhdx, sizeBytes: 40 << 30, logicalSectorBytes: 512,
+      at: .scsi(controller: 0, lun: 0), path: "/vms/root.vhdx", format: .vhdx, sizeBytes: 40 << 30,
+      logicalSectorBytes: 512,
       physicalSectorBytes: 4096, blockBytes: 32 << 20,
       counters: DiskCounters(
         reads: 100, readBytes: 3 << 20, writes: 10, writtenBytes: 40960, flushes: 2, discards: 1, failures: 0)),
     AttachedDisk(
-      controller: 0, lun: 2, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, writeCache: false, state: .empty),
+      at: .scsi(controller: 0, lun: 2), kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, writeCache: false,
+      state: .empty),
     AttachedDisk(
-      controller: 3, lun: 63, path: "/vms/full\n.vhd", format: .vhd, sizeBytes: 1 << 20, writeCache: false,
-      state: .noSpace),
+      at: .scsi(controller: 3, lun: 63), path: "/vms/full\n.vhd", format: .vhd, sizeBytes: 1 << 20,
+      writeCache: false, state: .noSpace),
+  ]
+
+  static let ideDisks = [
+    AttachedDisk(
+      at: .ide(.primaryMaster), interface: .synthetic, path: "/vms/old.vhd", format: .vhd, sizeBytes: 1 << 30),
+    AttachedDisk(
+      at: .ide(.secondaryMaster), interface: .emulated, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true,
+      writeCache: false, state: .empty),
   ]
 
   static let machine = MachineDescription(

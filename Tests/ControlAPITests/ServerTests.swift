@@ -67,6 +67,26 @@ import Testing
     }
   }
 
+  @Test func idesDrivesHaveTheirOwnPlaces() async throws {
+    try await Harness.run { harness in
+      let client = harness.client
+      harness.machine.state.value.withLock { for disk in Sample.ideDisks { $0.disks[disk.address] = disk } }
+      #expect(try await client.disks() == Sample.ideDisks)
+      let (disk, drive) = (DiskAddress.ide(.primaryMaster), DiskAddress.ide(.secondaryMaster))
+      #expect(try await client.resizeDisk(at: disk, to: 2 << 30).sizeBytes == 2 << 30)
+      #expect(try await client.insertDisc(DiscRequest(path: "/d.iso"), at: drive).state == .attached)
+      #expect(try await client.ejectDisc(at: drive, force: false).state == .empty)
+      let refused = await failure { try await client.removeDisk(at: disk) }
+      #expect(refused?.code == .wrongState && refused?.code.exitCode == .refused)
+      let absent = DiskAddress.ide(.primarySlave)
+      #expect(await failure { try await client.resizeDisk(at: absent, to: 1 << 30) } == .noDisk(at: absent))
+      for target in ["/v1/disks/ide/0", "/v1/disks/ide/Primary-master", "/v1/disks/0/primary-master"] {
+        let answer = try await RawClient.exchange(harness.socket, "GET \(target) HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(answer.status == 404, "\(target)")
+      }
+    }
+  }
+
   @Test func changesDiscs() async throws {
     try await Harness.run { harness in
       let client = harness.client

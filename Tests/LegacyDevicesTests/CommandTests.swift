@@ -201,4 +201,23 @@ import VirtualDisks
     rig.isImmediate = true
     #expect(rig.identify().count == 256)
   }
+
+  /// What an owner needs as a proof that a withheld drive does nothing; a reset does not forget it.
+  @Test func commandsToAWithheldDriveAreCounted() {
+    var rig = Rig()
+    var effects: [IDEEffect] = []
+    rig.board.setWithheld(true, .primaryMaster, &effects)
+    rig.select(1)
+    rig.command(0x40)
+    #expect(rig.board.refusedCommands(.primaryMaster) == 0 && rig.board.refusedCommands(.primarySlave) == 0)
+    rig.select(0)
+    for command: UInt8 in [0x20, 0x30, 0xEC, 0xCA] { rig.command(command) }
+    #expect(rig.board.refusedCommands(.primaryMaster) == 4)
+    #expect(rig.board.refusedCommands(.primarySlave) == 0)
+    rig.board.reset()
+    #expect(rig.board.refusedCommands(.primaryMaster) == 4)
+    #expect(!rig.board.isWithheld(.primaryMaster))
+    #expect(rig.identify().count == 256)
+    #expect(rig.board.refusedCommands(.primaryMaster) == 4)
+  }
 }

@@ -54,12 +54,18 @@ import VirtualDisks
     for format in DiskFormat.allCases { #expect(DiskFormat(format.image) == format) }
   }
 
-  @Test func devicesHaveNames() {
+  @Test func devicesHaveNames() throws {
     let scsi = StorageController.scsi.classID
     #expect(OfferDescription(classID: scsi, instanceID: .scsiController(3)).deviceName == "SCSI Controller 3")
     #expect(
       OfferDescription(classID: scsi, instanceID: .scsiController(0), subChannelIndex: 2).deviceName
         == "SCSI Controller 0, sub-channel 2")
+    for place in IDEPlace.allCases {
+      let disk = OfferDescription(
+        classID: place.controller.classID, instanceID: try #require(place.controller.instanceID))
+      #expect(disk.deviceName == "IDE Disk \(place.rawValue)")
+      #expect(IDEPlace(place.position) == place)
+    }
     let service = IntegrationService.all[0]
     #expect(
       OfferDescription.integrationService(classID: service.classID, instanceID: service.instanceID).deviceName

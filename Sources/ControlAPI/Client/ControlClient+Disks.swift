@@ -31,5 +31,5 @@ extension ControlClient {
     try decode(try await send(.DELETE, path(of: address) + "/disc?force=\(force)"))
   }
 
-  private func path(of address: DiskAddress) -> String { "/v1/disks/\(address.controller)/\(address.lun)" }
+  private func path(of address: DiskAddress) -> String { "/v1/disks/\(address.target)" }
 }

@@ -13,12 +13,26 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
     case noSpace = "no-space"
   }
 
-  public var address: DiskAddress { DiskAddress(controller: controller, lun: lun) }
+  /// What the guest reaches an IDE drive through. Never both at once.
+  public enum Interface: String, Codable, CaseIterable, Sendable {
+    /// The IDE controller's registers.
+    case emulated
+    /// A channel of the VMBus, which a disk has besides.
+    case synthetic
+  }
 
-  /// The SCSI controller, 0 to 3.
-  public var controller: Int
-  /// The logical unit on it, 0 to 63.
-  public var lun: Int
+  public var address: DiskAddress {
+    if let position { .ide(position) } else { .scsi(controller: controller ?? 0, lun: lun ?? 0) }
+  }
+
+  /// The SCSI controller, 0 to 3; absent for an IDE drive.
+  public private(set) var controller: Int?
+  /// The logical unit on it, 0 to 63; absent for an IDE drive.
+  public private(set) var lun: Int?
+  /// The plug on the IDE controller; absent for the others.
+  public private(set) var position: IDEPlace?
+  /// Of an IDE drive: what serves it now.
+  public var interface: Interface?
   public var kind: Kind
   /// Of the image; absent for an empty drive.
   public var path: String?
@@ -35,13 +49,16 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
   public var counters: DiskCounters
 
   public init(
-    controller: Int, lun: Int, kind: Kind = .disk, path: String?, format: DiskFormat? = nil, sizeBytes: UInt64,
-    readOnly: Bool = false, writeCache: Bool = true, logicalSectorBytes: UInt32 = 512,
-    physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil, state: State = .attached,
-    counters: DiskCounters = DiskCounters()
+    at address: DiskAddress, interface: Interface? = nil, kind: Kind = .disk, path: String?,
+    format: DiskFormat? = nil, sizeBytes: UInt64, readOnly: Bool = false, writeCache: Bool = true,
+    logicalSectorBytes: UInt32 = 512, physicalSectorBytes: UInt32 = 512, blockBytes: UInt32? = nil,
+    state: State = .attached, counters: DiskCounters = DiskCounters()
   ) {
-    self.controller = controller
-    self.lun = lun
+    switch address {
+    case .scsi(let controller, let lun): (self.controller, self.lun) = (controller, lun)
+    case .ide(let place): position = place
+    }
+    self.interface = interface
     self.kind = kind
     self.path = path
     self.format = format

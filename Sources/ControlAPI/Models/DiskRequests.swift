@@ -57,7 +57,7 @@ public struct DiskRequest: StrictlyDecodable, Encodable, Hashable {
   }
 }
 
-/// The body of `PATCH /v1/disks/{controller}/{lun}`.
+/// The body of `PATCH /v1/disks/{controller}/{unit}`.
 public struct DiskUpdate: StrictlyDecodable, Encodable, Hashable {
   public var sizeBytes: UInt64
 
@@ -66,7 +66,7 @@ public struct DiskUpdate: StrictlyDecodable, Encodable, Hashable {
   public static let knownFields: Set<String> = ["sizeBytes"]
 }
 
-/// The body of `PUT /v1/disks/{controller}/{lun}/disc`.
+/// The body of `PUT /v1/disks/{controller}/{unit}/disc`.
 public struct DiscRequest: StrictlyDecodable, Encodable, Hashable {
   /// Absolute path of the image.
   public var path: String

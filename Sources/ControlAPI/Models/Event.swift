@@ -23,8 +23,8 @@ public struct Event: Codable, Hashable, Sendable {
     public static let snapshot = Kind(rawValue: "snapshot")
     /// The guest's clock was set.
     public static let time = Kind(rawValue: "time")
-    /// A disk was added, removed or resized, its disc changed, or a request to it failed; details: `controller`, `lun`,
-    /// `path`, `change`, `error`.
+    /// A disk was added, removed or resized, its disc changed, its interface changed, or a request to it failed; details:
+    /// `controller` and `lun`, or `position`; `path`, `change`, `error`.
     public static let disk = Kind(rawValue: "disk")
     /// Something of the guest's was refused; rate-limited at its source.
     public static let refusal = Kind(rawValue: "refusal")

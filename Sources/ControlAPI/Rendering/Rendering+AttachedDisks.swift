@@ -23,7 +23,7 @@ extension Rendering {
       table.rows.append([
         TextTable.Cell("\(disk.address)"), TextTable.Cell(disk.kind.rawValue),
         TextTable.Cell(disk.state == .empty ? "-" : Quantity.bytes(disk.sizeBytes)),
-        TextTable.Cell(disk.format?.rawValue ?? "-"), TextTable.Cell(access), cell(disk.state),
+        TextTable.Cell(disk.format?.rawValue ?? "-"), TextTable.Cell(access), cell(disk),
         TextTable.Cell(Quantity.bytes(disk.counters.readBytes)),
         TextTable.Cell(Quantity.bytes(disk.counters.writtenBytes)),
         TextTable.Cell(disk.path.map(PrintableText.quoted) ?? "-"),
@@ -32,11 +32,13 @@ extension Rendering {
     return table.text(style)
   }
 
-  private func cell(_ state: AttachedDisk.State) -> TextTable.Cell {
-    switch state {
-    case .attached: TextTable.Cell("attached", .good)
+  private func cell(_ disk: AttachedDisk) -> TextTable.Cell {
+    // A disk of IDE has two faces; who uses which is worth knowing.
+    let face = disk.kind == .disk ? disk.interface.map { ", \($0.rawValue)" } ?? "" : ""
+    return switch disk.state {
+    case .attached: TextTable.Cell("attached" + face, .good)
     case .empty: TextTable.Cell("empty", .faint)
-    case .noSpace: TextTable.Cell("no space", .bad)
+    case .noSpace: TextTable.Cell("no space" + face, .bad)
     }
   }
 }

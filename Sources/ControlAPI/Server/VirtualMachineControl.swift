@@ -28,8 +28,10 @@ public protocol VirtualMachineControl: Sendable {
   func disks() async throws(ControlError) -> [AttachedDisk]
   /// The request's fields are in range and its path is absolute. `.alreadyExists` for a place that is taken.
   func addDisk(_ request: DiskRequest) async throws(ControlError) -> AttachedDisk
-  /// Returns when the image is closed. This and the following: `.notFound` where no disk is.
+  /// Returns when the image is closed. `.wrongState` for an IDE drive. This and the following: `.notFound` where no disk
+  /// is.
   func removeDisk(at address: DiskAddress) async throws(ControlError)
+  /// `.wrongState` for an IDE disk that the guest does not use through its channel.
   func resizeDisk(at address: DiskAddress, to byteCount: UInt64) async throws(ControlError) -> AttachedDisk
   /// `.alreadyExists` for a drive with a disc in it.
   func insertDisc(_ request: DiscRequest, at address: DiskAddress) async throws(ControlError) -> AttachedDisk

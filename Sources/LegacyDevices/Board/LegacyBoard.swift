@@ -18,6 +18,8 @@ public struct LegacyBoard: Sendable {
   private var drives: [IDEPosition: DriveCharacteristics]
   /// Drives that somebody else serves for now.
   private var withheld: Set<IDEPosition> = []
+  /// Commands that a guest gave to a drive while it was withheld.
+  private var refused: [IDEPosition: UInt64] = [:]
 
   public init(drives: [IDEPosition: DriveCharacteristics]) {
     self.drives = drives
@@ -151,6 +153,8 @@ public struct LegacyBoard: Sendable {
     let enabled = mastersBus
     switch place(of: port) {
     case .command(let channel, let offset) where offset > 0:
+      let position = channels[channel].selectedPosition
+      if offset == 7, withheld.contains(position) { refused[position, default: 0] &+= 1 }
       channels[channel].writeRegister(offset, value, busMasterEnabled: enabled, &effects)
     case .control(let channel): channels[channel].writeControl(value, &effects)
     case .busMaster(let channel, let offset):
@@ -180,7 +184,9 @@ public struct LegacyBoard: Sendable {
   public mutating func reset() {
     let drives = drives
     let numbers = channels
+    let refused = refused
     self = LegacyBoard(drives: drives)
+    self.refused = refused
     for channel in channels.indices { channels[channel].keepNumbers(of: numbers[channel]) }
   }
 
@@ -194,6 +200,9 @@ public struct LegacyBoard: Sendable {
   }
 
   public func isWithheld(_ position: IDEPosition) -> Bool { withheld.contains(position) }
+
+  /// Commands that a guest gave to this drive while it was withheld. None of them did anything.
+  public func refusedCommands(_ position: IDEPosition) -> UInt64 { refused[position] ?? 0 }
 
   /// A disk grew or shrank.
   public mutating func resize(_ position: IDEPosition, byteCount: UInt64) {

@@ -23,6 +23,8 @@ struct IDEChannel: Sendable {
 
   var hasDrives: Bool { units.contains { $0.isPresent } }
 
+  var selectedPosition: IDEPosition { position(selected) }
+
   func position(_ unit: Int) -> IDEPosition { IDEPosition.allCases[number * 2 + unit] }
 
   mutating func takeRequestNumber() -> UInt64 {

@@ -28,7 +28,7 @@ extension DiskConfiguration {
       if let other = taken.updateValue(disk.name(draft), forKey: disk.address) {
         throw ConfigurationError(
           source: draft.settings[Key.lun.rawValue]?.source ?? draft.source,
-          "LUN \(disk.address.lun) of controller \(disk.controller) is taken by \(other)",
+          "LUN \(disk.unit ?? 0) of controller \(disk.controller) is taken by \(other)",
           remedy: "give each disk a LUN of its own, or none")
       }
     }

@@ -14,8 +14,8 @@ extension DiskConfiguration {
       case ("POST", 2) where path == ["v1", "disks"]:
         try self.init(JSONDecoder().decode(DiskRequest.self, from: Data(body)))
       case ("PUT", 5) where path.starts(with: ["v1", "disks"]) && path[4] == "disc":
-        guard let address = DiskAddress(controller: String(path[2]), lun: String(path[3])) else { return nil }
-        try self.init(JSONDecoder().decode(DiscRequest.self, from: Data(body)), at: address)
+        guard DiskAddress(controller: path[2], unit: path[3]) != nil else { return nil }
+        try self.init(JSONDecoder().decode(DiscRequest.self, from: Data(body)))
       default: return nil
       }
     } catch {
@@ -31,10 +31,8 @@ extension DiskConfiguration {
     try settle()
   }
 
-  init(_ request: DiscRequest, at address: DiskAddress) throws(ControlError) {
-    self.init(
-      kind: .dvd, path: request.path, format: request.format.map(\.image), controller: address.controller,
-      unit: address.lun)
+  init(_ request: DiscRequest) throws(ControlError) {
+    self.init(kind: .dvd, path: request.path, format: request.format.map(\.image))
     try settle()
   }
 }

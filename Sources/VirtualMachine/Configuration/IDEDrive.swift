@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import ControlAPI
+
 /// A disk or DVD drive on the emulated IDE controller, which makes a machine one of generation 1.
 public struct IDEDrive: Codable, Hashable, Sendable {
   public var place: IDEPlace
@@ -10,12 +12,4 @@ public struct IDEDrive: Codable, Hashable, Sendable {
     self.place = place
     self.disk = disk
   }
-}
-
-/// One of the four plugs of an IDE controller's two cables.
-public enum IDEPlace: String, Codable, CaseIterable, Sendable {
-  case primaryMaster = "primary-master"
-  case primarySlave = "primary-slave"
-  case secondaryMaster = "secondary-master"
-  case secondarySlave = "secondary-slave"
 }

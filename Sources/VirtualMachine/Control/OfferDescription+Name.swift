@@ -15,7 +15,9 @@ extension OfferDescription {
     case StorageController.scsi.classID:
       let number = DiskAddress.controllers.first { GUID.scsiController($0) == instanceID }
       return "SCSI Controller" + (number.map { " \($0)" } ?? "") + place
-    case StorageController.ide(channel: 0, device: 0).classID: return "IDE Disk" + place
+    case StorageController.ide(channel: 0, device: 0).classID:
+      let plug = IDEPlace.allCases.first { $0.controller.instanceID == instanceID }
+      return "IDE Disk" + (plug.map { " \($0.rawValue)" } ?? "") + place
     default: return "unknown"
     }
   }

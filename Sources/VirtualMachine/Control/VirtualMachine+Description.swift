@@ -18,7 +18,7 @@ extension VirtualMachine {
       memoryBytes: configuration.memory.rawValue, startedAt: life.startedAt,
       uptimeSeconds: Double(MachineClock.monotonic() &- life.startedAtMonotonic) / 1e9, resets: life.resets,
       bus: busDescription(), heartbeat: heartbeat(life),
-      disks: storage.list().map { ControlAPI.AttachedDisk($0) }, services: Self.statuses(services), crash: life.crash)
+      disks: attachedDisks().map { ControlAPI.AttachedDisk($0) }, services: Self.statuses(services), crash: life.crash)
     machine.statistics = statistics(services)
     return machine
   }
@@ -79,7 +79,7 @@ extension VirtualMachine {
     for (kind, count) in partition.userExits { counters["exits.\(kind)"] = count }
     for (kind, count) in partition.kernel { counters["kvm.\(kind)"] = count }
     if let legacy {
-      counters["ide.requests"] = legacy.storage.requests
+      counters.merge(legacy.statistics) { $1 }
       counters["ide.batchedWrites"] = partition.batchedPortWrites
     }
     counters["serial.bytes"] = partition.serialBytesOut

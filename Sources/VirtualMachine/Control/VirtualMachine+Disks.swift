@@ -7,25 +7,28 @@ import VirtualDisks
 /// Disks and DVD drives while the machine runs.
 extension VirtualMachine {
   /// Changes wait for I/O, a guest's or a host's, so they have threads of their own: a machine whose disk hangs can be
-  /// switched off. `StorageGroup` makes them one at a time.
+  /// switched off. The groups make them one at a time.
   private static let diskQueue = DispatchQueue(label: "swift-lis.disks", attributes: .concurrent)
 
   public func disks() async throws(ControlError) -> [ControlAPI.AttachedDisk] {
-    storage.list().map { ControlAPI.AttachedDisk($0) }
+    attachedDisks().map { ControlAPI.AttachedDisk($0) }
   }
+
+  /// By controller and LUN, then those of IDE.
+  func attachedDisks() -> [AttachedDisk] { storage.list() + (legacy?.list() ?? []) }
 
   public func addDisk(_ request: DiskRequest) async throws(ControlError) -> ControlAPI.AttachedDisk {
     let disk = try DiskConfiguration(request)
     // The image's lock would refuse it, too, but not say where it is.
-    if let other = storage.list().first(where: { $0.configuration.path == disk.path }), let path = disk.path,
+    if let other = attachedDisks().first(where: { $0.configuration.path == disk.path }), let path = disk.path,
       !disk.isReadOnly || !other.configuration.isReadOnly
     {
-      let place = ControlAPI.AttachedDisk(other).address
       throw ControlError(
-        .busy, "\(path) is attached already, at \(place)",
+        .busy, "\(path) is attached already, at \(other.address)",
         remedy: "two disks can share a file only when both are read-only")
     }
-    let added = ControlAPI.AttachedDisk(try await change { (storage) throws(ControlError) in try storage.add(disk) })
+    let added = ControlAPI.AttachedDisk(
+      try await change { [storage] () throws(ControlError) in try storage.add(disk) })
     let what = added.kind == .dvd ? "a DVD drive" : added.path ?? "a disk"
     record("added", added.address, "\(what) added", path: added.path)
     return added
@@ -33,8 +36,13 @@ extension VirtualMachine {
 
   public func removeDisk(at address: DiskAddress) async throws(ControlError) {
     let old = try disk(at: address)
-    try await change { (storage) throws(ControlError) in
-      try storage.remove(controller: address.controller, unit: address.lun)
+    switch address {
+    case .scsi(let controller, let lun):
+      try await change { [storage] () throws(ControlError) in try storage.remove(controller: controller, unit: lun) }
+    case .ide:
+      throw ControlError(
+        .wrongState, "\(address) is on the IDE controller, whose drives stay while the machine runs",
+        remedy: "switch the machine off, or use disks of a SCSI controller, which come and go")
     }
     record("removed", address, "\(old.path ?? "the empty DVD drive") removed", path: old.path)
   }
@@ -43,8 +51,11 @@ extension VirtualMachine {
     at address: DiskAddress, to byteCount: UInt64
   ) async throws(ControlError) -> ControlAPI.AttachedDisk {
     let old = try disk(at: address)
-    try await change { (storage) throws(ControlError) in
-      try storage.resize(controller: address.controller, unit: address.lun, to: byteCount)
+    try await change { [storage, legacy] () throws(ControlError) in
+      switch address {
+      case .scsi(let controller, let lun): try storage.resize(controller: controller, unit: lun, to: byteCount)
+      case .ide(let place): try legacy?.resize(place, to: byteCount)
+      }
     }
     let new = try disk(at: address)
     record(
@@ -57,9 +68,14 @@ extension VirtualMachine {
   public func insertDisc(
     _ request: DiscRequest, at address: DiskAddress
   ) async throws(ControlError) -> ControlAPI.AttachedDisk {
-    let format = try DiskConfiguration(request, at: address).format
-    try await change { (storage) throws(ControlError) in
-      try storage.insert(request.path, format: format, controller: address.controller, unit: address.lun)
+    let format = try DiskConfiguration(request).format
+    _ = try disk(at: address)
+    try await change { [storage, legacy] () throws(ControlError) in
+      switch address {
+      case .scsi(let controller, let lun):
+        try storage.insert(request.path, format: format, controller: controller, unit: lun)
+      case .ide(let place): try legacy?.insert(request.path, format: format, at: place)
+      }
     }
     record("inserted", address, "\(request.path) inserted", path: request.path)
     return try disk(at: address)
@@ -67,8 +83,11 @@ extension VirtualMachine {
 
   public func ejectDisc(at address: DiskAddress, force: Bool) async throws(ControlError) -> ControlAPI.AttachedDisk {
     let old = try disk(at: address)
-    try await change { (storage) throws(ControlError) in
-      try storage.eject(controller: address.controller, unit: address.lun, force: force)
+    try await change { [storage, legacy] () throws(ControlError) in
+      switch address {
+      case .scsi(let controller, let lun): try storage.eject(controller: controller, unit: lun, force: force)
+      case .ide(let place): try legacy?.eject(place, force: force)
+      }
     }
     record("ejected", address, "\(old.path ?? "the disc") ejected\(force ? " by force" : "")", path: old.path)
     return try disk(at: address)
@@ -77,20 +96,20 @@ extension VirtualMachine {
   // MARK: Parts
 
   private func disk(at address: DiskAddress) throws(ControlError) -> ControlAPI.AttachedDisk {
-    guard let disk = storage.list().map({ ControlAPI.AttachedDisk($0) }).first(where: { $0.address == address }) else {
+    guard let disk = attachedDisks().first(where: { $0.address == address }) else {
       throw ControlError.noDisk(at: address)
     }
-    return disk
+    return ControlAPI.AttachedDisk(disk)
   }
 
   private func change<R: Sendable>(
-    _ body: @escaping @Sendable (StorageGroup) throws(ControlError) -> R
+    _ body: @escaping @Sendable () throws(ControlError) -> R
   ) async throws(ControlError) -> R {
     if life.value.isOver { throw Self.over }
     let result: Result<R, ControlError> = await withCheckedContinuation { continuation in
-      Self.diskQueue.async { [storage] in
+      Self.diskQueue.async {
         do throws(ControlError) {
-          continuation.resume(returning: .success(try body(storage)))
+          continuation.resume(returning: .success(try body()))
         } catch {
           continuation.resume(returning: .failure(error))
         }
@@ -102,10 +121,8 @@ extension VirtualMachine {
   private func record(
     _ change: String, _ address: DiskAddress, _ message: String, path: String?, _ more: [String: String] = [:]
   ) {
-    var details = more
+    var details = more.merging(address.details) { $1 }
     details["change"] = change
-    details["controller"] = "\(address.controller)"
-    details["lun"] = "\(address.lun)"
     if let path { details["path"] = path }
     events.record(.disk, "disk \(address): \(message)", details: details)
   }
@@ -136,8 +153,8 @@ extension ControlAPI.AttachedDisk {
     let configuration = disk.configuration
     let information = disk.information
     self.init(
-      controller: configuration.controller, lun: configuration.unit ?? 0,
-      kind: configuration.kind == .dvd ? .dvd : .disk, path: configuration.path,
+      at: disk.address, interface: disk.interface, kind: configuration.kind == .dvd ? .dvd : .disk,
+      path: configuration.path,
       format: information.map { DiskFormat($0.format) }, sizeBytes: information?.virtualByteCount ?? 0,
       readOnly: information?.isReadOnly ?? configuration.isReadOnly,
       writeCache: configuration.kind == .disk && configuration.hasWriteCache,

@@ -21,7 +21,7 @@ final class LegacyStorage: PortDevices {
     var effects: [IDEEffect] = []
     /// Requests that the thread has taken and not ended, by drive.
     var underWay: [IDEPosition: Int] = [:]
-    var requests: UInt64 = 0
+    var requests: [IDEPosition: UInt64] = [:]
     var batched: [PortRange] = []
     /// Weak, since it holds its devices.
     weak var partition: Partition?
@@ -30,31 +30,37 @@ final class LegacyStorage: PortDevices {
   let drives: [IDEPosition: Drive]
   let bell: DriveBell
   private let state: Mutex<State>
-  /// Signalled when the thread has ended a request.
-  private let settled: EventDescriptor
+  /// Signalled when the thread has ended a request of the drive with this index. One of each, since one waits for each:
+  /// whoever hands the drive over, or a reset, which comes when all channels are closed.
+  private let settled: [Line]
   private let lines: [Line]
   private let stopping = Atomic<Bool>(false)
   private let thread = Mutex<DedicatedThread?>(nil)
-  /// Called on the I/O thread.
-  private let report: @Sendable (LegacyReport) -> Void
+  /// Called on the I/O thread and on processors'.
+  private let observer = AtomicLazyReference<Observer>()
+
+  private final class Observer: Sendable {
+    let report: @Sendable (LegacyReport) -> Void
+    init(_ report: @escaping @Sendable (LegacyReport) -> Void) { self.report = report }
+  }
 
   private final class Line: Sendable {
     let event: EventDescriptor
     init() throws(PartitionError) { event = try EventDescriptor.forPartition() }
   }
 
-  init(
-    _ drives: [IDEPosition: Drive], report: @escaping @Sendable (LegacyReport) -> Void
-  ) throws(PartitionError) {
+  init(_ drives: [IDEPosition: Drive]) throws(PartitionError) {
     self.drives = drives
-    self.report = report
     state = Mutex(State(board: LegacyBoard(drives: drives.mapValues(\.characteristics))))
     do throws(SystemError) { bell = try DriveBell() } catch {
       throw .system(operation: "making an event descriptor", errno: error.error)
     }
-    settled = try EventDescriptor.forPartition()
+    settled = [try Line(), try Line(), try Line(), try Line()]
     lines = [try Line(), try Line()]
   }
+
+  /// Once, before a processor runs. `report` must not call back, nor wait.
+  func observe(_ report: @escaping @Sendable (LegacyReport) -> Void) { _ = observer.storeIfNil(Observer(report)) }
 
   /// Once, before a processor runs.
   func connect(_ partition: Partition) throws(PartitionError) {
@@ -85,8 +91,21 @@ final class LegacyStorage: PortDevices {
     for drive in drives.values { drive.giveUpWaiting() }
   }
 
-  /// How many requests the drives were asked for.
-  var requests: UInt64 { state.withLock { $0.requests } }
+  /// What the emulated drive at a position has been asked for.
+  struct Figures: Equatable, Sendable {
+    /// Handed to the drive.
+    var requests: UInt64
+    /// Commands that came while the drive was withheld, and did nothing.
+    var refused: UInt64
+  }
+
+  func figures(_ position: IDEPosition) -> Figures {
+    state.withLock {
+      Figures(requests: $0.requests[position] ?? 0, refused: $0.board.refusedCommands(position))
+    }
+  }
+
+  private func report(_ report: LegacyReport) { observer.load()?.report(report) }
 
   // MARK: processors
 
@@ -110,7 +129,7 @@ final class LegacyStorage: PortDevices {
   func portsReset() {
     giveUpWaiting()
     state.withLock { $0.waiting = [] }
-    while state.withLock({ !$0.underWay.isEmpty }) { settled.wait() }
+    for position in IDEPosition.allCases { settle(position) }
     state.withLock { state in
       state.board.reset()
       batchWrites(&state)
@@ -122,7 +141,7 @@ final class LegacyStorage: PortDevices {
     for effect in state.effects {
       switch effect {
       case .start(let request):
-        state.requests &+= 1
+        state.requests[request.position, default: 0] &+= 1
         state.waiting.append(request)
         bell.ring()
       case .interrupt(let channel, true): lines[channel].event.signal()
@@ -147,17 +166,47 @@ final class LegacyStorage: PortDevices {
 
   // MARK: who serves a drive
 
-  /// Makes the emulated drive absent, or lets the guest see it again. When it returns, no request of the emulated drive is
-  /// under way. Not to be called on a processor's thread or the I/O thread.
-  func withhold(_ isWithheld: Bool, _ position: IDEPosition) {
+  /// Makes the emulated drive absent. When it returns, no request of the emulated drive is under way. Not to be called on
+  /// a processor's thread or the I/O thread.
+  func withhold(_ position: IDEPosition) {
     state.withLock { state in
-      state.board.setWithheld(isWithheld, position, &state.effects)
+      state.board.setWithheld(true, position, &state.effects)
       // What has not begun never will: its drive is gone.
-      if isWithheld { state.waiting.removeAll { $0.position == position } }
+      state.waiting.removeAll { $0.position == position }
       carryOut(&state)
     }
-    while isWithheld, state.withLock({ $0.underWay[position] != nil }) { settled.wait() }
+    settle(position)
   }
+
+  /// Lets the guest see the emulated drive again. Nobody else uses the drive any more.
+  func giveBack(_ position: IDEPosition) {
+    state.withLock { state in
+      state.board.setWithheld(false, position, &state.effects)
+      carryOut(&state)
+    }
+  }
+
+  func isWithheld(_ position: IDEPosition) -> Bool { state.withLock { $0.board.isWithheld(position) } }
+
+  private func settle(_ position: IDEPosition) {
+    while state.withLock({ $0.underWay[position] != nil }) { settled[position.index].event.wait() }
+  }
+
+  // MARK: changes by the host
+
+  /// A disk has another size. A guest that uses the emulated drive is not told.
+  func resize(_ position: IDEPosition, byteCount: UInt64) {
+    state.withLock { $0.board.resize(position, byteCount: byteCount) }
+  }
+
+  func insertDisc(_ position: IDEPosition, byteCount: UInt64) {
+    state.withLock { $0.board.insertDisc(position, byteCount: byteCount) }
+  }
+
+  func removeDisc(_ position: IDEPosition) { state.withLock { $0.board.removeDisc(position) } }
+
+  /// false: the guest has locked the door, and was asked.
+  func requestEject(_ position: IDEPosition) -> Bool { state.withLock { $0.board.requestEject(position) } }
 
   // MARK: the I/O thread
 
@@ -179,7 +228,7 @@ final class LegacyStorage: PortDevices {
       state.board.complete(request, outcome, &state.effects)
       carryOut(&state)
     }
-    settled.signal()
+    settled[request.position.index].event.signal()
   }
 }
 

@@ -51,9 +51,10 @@ public final class VirtualMachine: Sendable {
     let inlet = PartitionInlet()
     self.inlet = inlet
     let files = files ?? BootFiles(configuration)
+    let space = SpaceWatch { inlet.spaceChanged(isShort: $0, drive: $1) }
     legacy = try LegacyGroup.open(
-      configuration.ideDrives, machine: configuration.name, opener: files.images, events: events,
-      spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
+      configuration.ideDrives, machine: configuration.name, port: port, opener: files.images, events: events,
+      space: space)
     do throws(PartitionError) {
       services = try ServiceGroup(
         providers: ServiceCatalogue.providers(configuration),
@@ -76,8 +77,11 @@ public final class VirtualMachine: Sendable {
     }
     storage = StorageGroup(
       machine: configuration.name, processors: configuration.processors, port: port, events: events,
-      opener: files.images, spaceChanged: { inlet.spaceChanged(isShort: $0, drive: $1) })
-    try storage.open(configuration.disks)
+      opener: files.images, space: space)
+    do throws(ControlError) { try storage.open(configuration.disks) } catch {
+      legacy?.stop()
+      throw error
+    }
     port.connect(partition)
     serialInput.connect { [weak partition] bytes in partition?.serialInput(bytes) ?? bytes.count }
     let server = BusServer(
@@ -100,6 +104,7 @@ public final class VirtualMachine: Sendable {
         services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
         for service in services.toOffer { offer(service) }
         storage.offer(on: bus)
+        legacy?.offer(on: bus)
         life.update {
           $0.state = .running
           $0.startedAt = .now
@@ -200,6 +205,7 @@ public final class VirtualMachine: Sendable {
     legacy?.storage.giveUpWaiting()
     bus.reset()
     storage.resetUnits()
+    legacy?.resetUnits()
     do throws(PartitionError) {
       try partition.reset()
     } catch {
@@ -220,10 +226,11 @@ public final class VirtualMachine: Sendable {
     guard !life.value.isOver else { return }
     partition.stop()
     storage.giveUpWaiting()
-    legacy?.stop()
+    legacy?.storage.giveUpWaiting()
     bus.reset()
     services.stop()
     storage.stop()
+    legacy?.stop()
     var details = ["state": MachineState.ended.rawValue, "end": end.rawValue]
     if let detail { details["detail"] = detail }
     events.record(.state, "ended: \(detail ?? end.rawValue)", details: details)

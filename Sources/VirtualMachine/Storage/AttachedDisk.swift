@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlAPI
 import VirtualDisks
 
 /// A disk or DVD drive of a running machine, as it is now.
 struct AttachedDisk: Sendable {
-  /// The unit number is set; the path is that of the disc that is in now.
+  var address: DiskAddress
+  /// Of an IDE drive.
+  var interface: ControlAPI.AttachedDisk.Interface?
+  /// The path is that of the disc that is in now.
   var configuration: DiskConfiguration
   /// nil: a DVD drive without a disc.
   var information: ImageInformation?
@@ -12,7 +16,15 @@ struct AttachedDisk: Sendable {
   /// A request waits for space on the host.
   var waitsForSpace: Bool
 
-  var place: StorageGroup.Place {
-    StorageGroup.Place(controller: configuration.controller, unit: UInt8(clamping: configuration.unit ?? 0))
+  init(
+    address: DiskAddress, interface: ControlAPI.AttachedDisk.Interface? = nil, configuration: DiskConfiguration,
+    drive: Drive, waitsForSpace: Bool
+  ) {
+    self.address = address
+    self.interface = interface
+    self.configuration = configuration
+    information = drive.medium?.information
+    figures = drive.statistics.figures
+    self.waitsForSpace = waitsForSpace
   }
 }

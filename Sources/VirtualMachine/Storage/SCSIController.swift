@@ -17,7 +17,15 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   struct Description: Sendable {
     var kind: StorageController
     var instanceID: GUID
-    var maximumSubChannels: UInt16
+    var maximumSubChannels: UInt16 = 0
+  }
+
+  /// For a controller whose drive has another face, which must rest while this one is in use.
+  struct HandOver: Sendable {
+    /// Before the first request: returns when nothing of the other face is under way. On the first channel's thread.
+    var take: @Sendable () -> Void
+    /// After the last. Under the bus's lock: must not wait.
+    var giveBack: @Sendable () -> Void
   }
 
   private struct State {
@@ -44,11 +52,13 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   private let port: PartitionPort
   private let bus: @Sendable () -> PartitionBus?
   private let offers = DispatchQueue(label: "swift-lis.storage")
+  private let handOver: HandOver?
   private let report: @Sendable (StorageReport) -> Void
 
+  /// `bus`: for sub-channels.
   init(
-    _ description: Description, port: PartitionPort, bus: @escaping @Sendable () -> PartitionBus?,
-    report: @escaping @Sendable (StorageReport) -> Void
+    _ description: Description, port: PartitionPort, bus: @escaping @Sendable () -> PartitionBus? = { nil },
+    handOver: HandOver? = nil, report: @escaping @Sendable (StorageReport) -> Void
   ) {
     self.description = description
     configuration = StorageConfiguration(
@@ -56,6 +66,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
     state = Mutex(State(provider: StorageProvider(configuration)))
     self.port = port
     self.bus = bus
+    self.handOver = handOver
     self.report = report
   }
 
@@ -113,7 +124,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
       do throws(PartitionError) {
         try runner.start(
           channel, rings, memory: memory, slots: configuration.slotsPerChannel, owner: self,
-          signal: { port.signal(id, at: $0) })
+          prepare: { [handOver] in if index == 0 { handOver?.take() } }, signal: { port.signal(id, at: $0) })
       } catch {
         port.unbindDoorbell(opening.connection, from: runner.bell.number)
         state.provider.channelClosed(index, effects: &effects)
@@ -138,6 +149,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
     if let connection { port.unbindDoorbell(connection, from: runner.bell.number) }
     // Without the lock: the thread may have something to say to the provider before it ends.
     runner.stop()
+    if index == 0 { handOver?.giveBack() }
     var effects: [StorageEffect] = []
     let ending = state.withLock { state -> [ChannelID] in
       state.provider.channelClosed(index, effects: &effects)

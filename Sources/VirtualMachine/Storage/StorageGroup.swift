@@ -13,7 +13,7 @@ import VirtualDisks
 ///
 /// What changes it opens files and waits for I/O: one change at a time, on threads that may block. Looking at it never
 /// waits for a change.
-final class StorageGroup: DriveSpaceObserver {
+final class StorageGroup: Sendable {
   /// Where a unit is.
   struct Place: Hashable, Comparable, Sendable {
     var controller: Int
@@ -32,7 +32,6 @@ final class StorageGroup: DriveSpaceObserver {
   private struct State {
     var controllers: [Int: SCSIController] = [:]
     var entries: [Place: Entry] = [:]
-    var waitingForSpace: Set<String> = []
     var isStopped = false
   }
 
@@ -42,21 +41,20 @@ final class StorageGroup: DriveSpaceObserver {
   private let bus = AtomicLazyReference<PartitionBus>()
   private let events: EventLog
   private let opener: any StoreOpener
-  /// Told when the first drive finds no space on the host, and when the last of them has found some.
-  private let spaceChanged: @Sendable (_ isShort: Bool, _ drive: String) -> Void
+  private let space: SpaceWatch
   private let state = Mutex(State())
   private let changes = Mutex(())
 
   init(
     machine name: String, processors: Int, port: PartitionPort, events: EventLog,
-    opener: any StoreOpener, spaceChanged: @escaping @Sendable (_ isShort: Bool, _ drive: String) -> Void
+    opener: any StoreOpener, space: SpaceWatch
   ) {
     self.name = name
     self.processors = processors
     self.port = port
     self.events = events
     self.opener = opener
-    self.spaceChanged = spaceChanged
+    self.space = space
   }
 
   // MARK: The machine's life
@@ -116,11 +114,10 @@ final class StorageGroup: DriveSpaceObserver {
   // MARK: To look at
 
   func list() -> [AttachedDisk] {
-    let (entries, short) = state.withLock { ($0.entries, $0.waitingForSpace) }
-    return entries.sorted { $0.key < $1.key }.map { place, entry in
+    state.withLock { $0.entries }.sorted { $0.key < $1.key }.map { place, entry in
       AttachedDisk(
-        configuration: entry.configuration, information: entry.unit.drive.medium?.information,
-        figures: entry.unit.drive.statistics.figures, waitsForSpace: short.contains(entry.unit.drive.name))
+        address: place.address, configuration: entry.configuration, drive: entry.unit.drive,
+        waitsForSpace: space.isWaiting(entry.unit.drive))
     }
   }
 
@@ -131,7 +128,7 @@ final class StorageGroup: DriveSpaceObserver {
     try change { () throws(ControlError) in
       guard !(state.withLock { $0.isStopped }) else { throw ControlError(.wrongState, "the machine has ended") }
       let place = try put(disk)
-      guard let attached = list().first(where: { $0.place == place }) else {
+      guard let attached = list().first(where: { $0.address == place.address }) else {
         throw ControlError(.wrongState, "the machine has ended")
       }
       return attached
@@ -155,27 +152,10 @@ final class StorageGroup: DriveSpaceObserver {
   func resize(controller: Int, unit: Int, to byteCount: UInt64) throws(ControlError) {
     try change { () throws(ControlError) in
       let (place, entry) = try entry(controller, unit)
-      guard entry.configuration.kind == .disk, let image = entry.unit.drive.medium else {
+      guard entry.configuration.kind == .disk else {
         throw ControlError(.badRequest, "\(place.text) is a DVD drive", remedy: "only disks can be resized")
       }
-      let old = entry.unit.drive.characteristics
-      var new = old
-      new.byteCount = byteCount
-      // A smaller disk must not be written beyond its new end while the image shrinks.
-      if byteCount < old.byteCount { entry.unit.drive.update(new) }
-      do throws(ImageError) {
-        try image.resize(to: byteCount)
-      } catch {
-        entry.unit.drive.update(old)
-        throw ControlError(error)
-      }
-      new.byteCount = image.information.virtualByteCount
-      entry.unit.drive.update(new)
-      entry.unit.withModel { model in
-        guard case .disk(var disk) = model else { return }
-        disk.update(new)
-        model = .disk(disk)
-      }
+      try entry.unit.resize(to: byteCount)
       state.withLock { $0.controllers[controller] }?.announceChange()
     }
   }
@@ -189,8 +169,8 @@ final class StorageGroup: DriveSpaceObserver {
       }
       entry.configuration.path = path
       entry.configuration.format = format
-      let image = try open(entry.configuration)
-      let new = characteristics(entry.configuration, image, place)
+      let image = try entry.configuration.openImage(opener)
+      let new = entry.configuration.characteristics(of: image, place: text(place))
       entry.unit.drive.change(medium: image, characteristics: new)
       entry.unit.withModel { model in
         guard case .dvd(var dvd) = model else { return }
@@ -257,11 +237,11 @@ final class StorageGroup: DriveSpaceObserver {
     var disk = disk
     let place = try place(for: disk)
     disk.unit = Int(place.unit)
-    let image = disk.path == nil ? nil : try open(disk)
+    let image = try disk.openImage(opener)
     let drive = Drive(
-      name: "scsi\(place.controller):\(place.unit)", medium: image, characteristics: characteristics(disk, image, place)
-    )
-    drive.observeSpace(self)
+      name: "scsi\(place.controller):\(place.unit)", medium: image,
+      characteristics: disk.characteristics(of: image, place: text(place)))
+    drive.observeSpace(space)
     let unit = StorageUnit(number: place.unit, drive: drive)
     let (controller, isNew) = state.withLock { state in
       state.entries[place] = Entry(configuration: disk, unit: unit)
@@ -310,31 +290,7 @@ final class StorageGroup: DriveSpaceObserver {
       report: { [weak self] in self?.handle($0, controller: number) })
   }
 
-  private func open(_ disk: DiskConfiguration) throws(ControlError) -> any DiskImage {
-    do throws(ImageError) {
-      return try ImageChain.open(disk.path ?? "", disk.imageOptions, opener: opener).image
-    } catch {
-      throw ControlError(error)
-    }
-  }
-
-  private func characteristics(
-    _ disk: DiskConfiguration, _ image: (any DiskImage)?, _ place: Place
-  ) -> DriveCharacteristics {
-    let information = image?.information
-    let identifier = information?.diskIdentifier ?? .derived(from: "\(name)/scsi\(place.controller)/\(place.unit)")
-    guard disk.kind == .disk, let information else {
-      return .dvd(byteCount: information?.virtualByteCount ?? 0, identifier: identifier)
-    }
-    return DriveCharacteristics(
-      byteCount: information.virtualByteCount, logicalSectorSize: information.logicalSectorByteCount,
-      physicalSectorSize: information.physicalSectorByteCount, isReadOnly: information.isReadOnly,
-      hasWriteCache: disk.hasWriteCache,
-      // Not the block size of the format: what is less than a block becomes a hole in the file.
-      discardGranularity: information.canDiscard && !information.isReadOnly
-        ? max(4096, information.logicalSectorByteCount) : nil,
-      identifier: identifier)
-  }
+  private func text(_ place: Place) -> String { "\(name)/scsi\(place.controller)/\(place.unit)" }
 
   /// The disc is out, as far as the guest is concerned: lets go of its image.
   private func takeOut(_ unit: StorageUnit, _ place: Place) {
@@ -376,23 +332,10 @@ final class StorageGroup: DriveSpaceObserver {
         details: ["controller": "\(controller)"])
     }
   }
-
-  func driveWaitsForSpace(_ drive: Drive) {
-    let isFirst = state.withLock { state in
-      state.waitingForSpace.insert(drive.name).inserted && state.waitingForSpace.count == 1
-    }
-    if isFirst { spaceChanged(true, drive.name) }
-  }
-
-  func driveHasSpace(_ drive: Drive) {
-    let isLast = state.withLock { state in
-      state.waitingForSpace.remove(drive.name) != nil && state.waitingForSpace.isEmpty
-    }
-    if isLast { spaceChanged(false, drive.name) }
-  }
 }
 
 extension StorageGroup.Place {
   var text: String { "controller \(controller), LUN \(unit)" }
-  var details: [String: String] { ["controller": "\(controller)", "lun": "\(unit)"] }
+  var address: DiskAddress { .scsi(controller: controller, lun: Int(unit)) }
+  var details: [String: String] { address.details }
 }

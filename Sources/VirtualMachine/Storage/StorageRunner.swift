@@ -55,16 +55,19 @@ final class StorageRunner: Sendable {
     }
   }
 
-  /// Starts the thread. `signal` raises the channel's interrupt at a processor.
+  /// Starts the thread. It runs `prepare` before it looks at the channel. `signal` raises the channel's interrupt at a
+  /// processor.
   func start(
     _ channel: consuming sending StorageChannel, _ rings: sending ChannelRings, memory: GuestMemory,
-    slots: Int, owner: any StorageRunnerOwner, signal: @escaping @Sendable (VPIndex) -> Void
+    slots: Int, owner: any StorageRunnerOwner, prepare: @escaping @Sendable () -> Void,
+    signal: @escaping @Sendable (VPIndex) -> Void
   ) throws(PartitionError) {
     let parts = Mutex<StorageWork?>(
       StorageWork(
         channel: channel, rings: rings, memory: memory, slots: slots, owner: owner, runner: self, signal: signal))
     let handle = try DedicatedThread.forPartition(name: "storage") {
       guard let work = parts.withLock({ $0.take() }) else { return }
+      prepare()
       work.run()
     }
     thread.withLock { $0 = handle }

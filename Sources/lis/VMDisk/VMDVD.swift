@@ -19,7 +19,7 @@ struct DriveArgument: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The drive's place, such as 0:1 (default: the only DVD drive there is).", valueName: "controller:lun"))
+      "The drive's place, such as 0:1 or secondary-master (default: the only DVD drive there is).", valueName: "place"))
   var drive: DiskAddress?
 
   func address() async throws(ControlError) -> DiskAddress {

@@ -8,7 +8,9 @@ struct VMDiskCommand: AsyncParsableCommand {
     commandName: "disk", abstract: "Disks of a running machine: list, add, remove, resize.",
     discussion: """
       A disk is named by its place: SCSI controller (0 to 3), colon, LUN (0 to 63), such as 0:1. The guest sees each \
-      change at once. `lis help disk` is about image files that no machine uses.
+      change at once. On the IDE controller it is \(IDEPlace.allCases.map(\.rawValue).joined(separator: ", ")); such \
+      drives stay while the machine runs, and a disk is resized only while the guest uses its synthetic interface. \
+      `lis help disk` is about image files that no machine uses.
       """,
     subcommands: [VMDiskList.self, VMDiskAdd.self, VMDiskRemove.self, VMDiskResize.self])
 }
@@ -17,13 +19,21 @@ struct VMDiskCommand: AsyncParsableCommand {
 struct DiskArgument: ParsableArguments {
   @OptionGroup var machine: MachineArgument
 
-  @Argument(help: ArgumentHelp("The disk's place, such as 0:1.", valueName: "controller:lun"))
+  @Argument(help: ArgumentHelp("The disk's place, such as 0:1 or primary-master.", valueName: "place"))
   var address: DiskAddress
 }
 
 /// Where a new disk goes.
 struct DiskPlaceOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The SCSI controller, 0 to 3.", valueName: "number"))
+  @Option(
+    help: ArgumentHelp("The SCSI controller, 0 to 3.", valueName: "number"),
+    transform: { text throws in
+      guard text != "ide", IDEPlace(rawValue: text) == nil else {
+        throw ValidationError("IDE drives cannot be added to a running machine; use a SCSI controller.")
+      }
+      guard let number = Int(text) else { throw ValidationError("\"\(text)\" is not a number.") }
+      return number
+    })
   var controller: Int = 0
 
   @Option(help: ArgumentHelp("The LUN, 0 to 63 (default: the lowest free one).", valueName: "number"))
