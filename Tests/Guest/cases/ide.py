@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The emulated IDE controller under stock ata_piix: a disk, a DVD drive, and what keeps the driver's hands off."""
+"""The IDE controller: a disk and a DVD drive under stock ata_piix, what keeps the driver's hands off, and the disk's other
+face, a channel under stock hv_storvsc."""
 
 import hashlib
+import json
 import os
+import subprocess
+import time
 
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
@@ -111,3 +115,223 @@ def ide(suite, guest):
             expect(per < 26, f"{per:.1f}")
         with suite.check("nothing went wrong in the driver"):
             expect_equal(vm.sh("dmesg | grep -i -E 'ata.*(error|failed|exception|reset)|I/O error' || true").strip(), "")
+
+
+def disks(vm):
+    """The guest's disks, by what is behind them: {"emulated": "sda"}."""
+    found = {}
+    for line in vm.sh("for d in /sys/block/sd*; do [ -e $d ] && echo $(basename $d) $(readlink -f $d/device); done; true"
+                      ).splitlines():
+        name, _, path = line.partition(" ")
+        if path:
+            face = "emulated" if "/ata" in path else "synthetic"
+            expect(face not in found, f"two {face} disks: {line} and {found.get(face)}")
+            found[face] = name
+    return found
+
+
+def appears(vm, face, seconds=20):
+    """Waits for the disk by this face; returns its name."""
+    end = time.monotonic() + seconds
+    while True:
+        found = disks(vm)
+        if face in found:
+            vm.sh(f"for i in $(seq 50); do [ -b /dev/{found[face]} ] && exit; usleep 100000; done; false")
+            return found[face]
+        expect(time.monotonic() < end, f"no {face} disk; the guest sees {found}")
+        time.sleep(0.3)
+
+
+def image_file(suite, name, size):
+    path = suite.work / f"{suite.current.name.replace(' ', '-').replace(',', '')}-{name}"
+    done = subprocess.run([suite.lis, "disk", "create", str(path), size], capture_output=True, text=True)
+    expect(done.returncode == 0, done.stderr)
+    return path
+
+
+def drive(vm, place="primary-master"):
+    return next(one for one in vm.json("vm", "disk", "list", vm.name) if one.get("position") == place)
+
+
+def emulated(vm, place="primary-master"):
+    """What the emulated drive was asked for, and how many commands it refused."""
+    statistics = vm.show()["statistics"]
+    return statistics[f"ide.{place}.requests"], statistics[f"ide.{place}.refused"]
+
+
+def past_events(vm):
+    return [json.loads(line) for line in vm.lis("events", vm.name, "--past", "--format", "json").splitlines()]
+
+
+def reboot(vm):
+    since = vm.console.mark()
+    vm.sh("sync; setsid sh -c 'sleep 1; reboot -f' >/dev/null 2>&1 </dev/null &")
+    vm.rebooted(since)
+
+
+FILES = "modprobe crc32c_generic; modprobe sd_mod; modprobe ext4; "
+TAKE_IDE = "modprobe ata_piix prefer_ms_hyperv=0"
+
+
+def write_file(vm, disk, name):
+    """Writes a file of random bytes; returns its hash."""
+    return vm.sh(f"mount -t ext4 /dev/{disk} /mnt && dd if=/dev/urandom of=/mnt/{name} bs=64k count=128 2>/dev/null && sync"
+                 f" && md5sum </mnt/{name}; umount /mnt", 120)
+
+
+def hash_file(vm, disk, name):
+    return vm.sh(f"echo 3 >/proc/sys/vm/drop_caches; mount -t ext4 /dev/{disk} /mnt && md5sum </mnt/{name}; umount /mnt", 120)
+
+
+def hand_over(suite, guest, processors):
+    """One disk, first through ata_piix without the bus, then through hv_storvsc, and back."""
+    path = image_file(suite, "disk.vhdx", "96M")
+    with Machine(suite, guest, processors=processors, disks=True, daemons=False, command_line="lis.no-bus",
+                 options=["--ide", str(path)]) as vm:
+        with suite.check("through ata_piix, without the bus: a file system and a file"):
+            vm.sh("! grep -q ^hv_ /proc/modules")
+            vm.sh(FILES + TAKE_IDE)
+            disk = appears(vm, "emulated")
+            vm.sh(f"/usr/sbin/mke2fs -q -F -t ext4 /dev/{disk}", 120)
+            first = write_file(vm, disk, "first")
+            expect_equal(drive(vm)["interface"], "emulated", "interface")
+        with suite.check("what an IDE disk cannot do while it is in use is refused"):
+            said = vm.refused(22, "vm", "disk", "resize", vm.name, "primary-master", "128M")
+            expect("emulated" in said, said)
+            said = vm.refused(22, "vm", "disk", "remove", vm.name, "primary-master")
+            expect("IDE" in said, said)
+            vm.refused(25, "vm", "disk", "remove", vm.name, "secondary-slave")
+            vm.refused(64, "vm", "disk", "add", vm.name, str(path), "--controller", "ide")
+        with suite.check("equal after a reboot, checked"):
+            reboot(vm)
+            vm.sh("! grep -q ^hv_ /proc/modules")
+            vm.sh(FILES + TAKE_IDE)
+            disk = appears(vm, "emulated")
+            expect_equal(hash_file(vm, disk, "first"), first, "hash")
+            vm.sh(f"/usr/sbin/e2fsck -fn /dev/{disk} >/tmp/check 2>&1 || {{ cat /tmp/check; false; }}", 120)
+            expect(emulated(vm)[0] > 0, "the emulated disk was asked for nothing")
+        with suite.check("handed over: the same file through hv_storvsc, and no emulated disk any more"):
+            vm.sh("rmmod ata_piix; modprobe hv_vmbus && modprobe hv_storvsc")
+            disk = appears(vm, "synthetic")
+            before = emulated(vm)
+            expect_equal(hash_file(vm, disk, "first"), first, "hash")
+            expect_equal(drive(vm)["interface"], "synthetic", "interface")
+            vm.sh(TAKE_IDE + "; sleep 2")
+            expect_equal(disks(vm), {"synthetic": disk}, "disks")
+        with suite.check("written through the channel, while commands to the emulated disk do nothing"):
+            second = write_file(vm, disk, "second")
+            if vm.sh("test -c /dev/port && echo yes; true").strip() == "yes":
+                # The master, then READ SECTORS, WRITE SECTORS and IDENTIFY DEVICE.
+                for port, value in [(0x1F6, 0xE0), (0x1F7, 0x20), (0x1F7, 0x30), (0x1F7, 0xEC)]:
+                    vm.sh(f"printf '\\{value:o}' | dd of=/dev/port bs=1 seek={port} conv=notrunc 2>/dev/null")
+                refused = emulated(vm)[1] - before[1]
+                expect(refused >= 3, f"{refused} commands refused")
+                suite.note(f"{refused} commands refused")
+            expect_equal(emulated(vm)[0], before[0], "requests to the emulated disk")
+        with suite.check("the guest sees a new size at once"):
+            vm.lis("vm", "disk", "resize", vm.name, "primary-master", "128M")
+            vm.sh(f"for i in $(seq 50); do [ $(cat /sys/block/{disk}/size) = 262144 ] && exit; usleep 200000; done; false")
+        with suite.check("given back when hv_storvsc goes: the second file through ata_piix, in the new size"):
+            vm.sh("rmmod hv_storvsc && rmmod ata_piix && " + TAKE_IDE)
+            disk = appears(vm, "emulated")
+            expect_equal(int(vm.sh(f"cat /sys/block/{disk}/size")), 262144, "sectors")
+            expect_equal(hash_file(vm, disk, "second"), second, "hash")
+            vm.sh(f"/usr/sbin/e2fsck -fn /dev/{disk} >/tmp/check 2>&1 || {{ cat /tmp/check; false; }}", 120)
+            expect_equal(drive(vm)["interface"], "emulated", "interface")
+        with suite.check("each change of hands is an event"):
+            vm.sh("modprobe hv_storvsc")
+            appears(vm, "synthetic")
+            changes = [one["details"]["interface"] for one in past_events(vm)
+                       if one["details"].get("change") == "interface"]
+            expect_equal(changes, ["synthetic", "emulated", "synthetic"], "changes")
+
+
+def both_drivers(suite, guest, processors):
+    """As a distribution would have it: both drivers as they are, the disk by the channel and the DVD by ata_piix."""
+    path = image_file(suite, "disk.vhdx", "96M")
+    iso, sum = disc(suite, f"{guest}-first.iso")
+    other, other_sum = disc(suite, f"{guest}-second.iso")
+    options = ["--ide", str(path), "--ide", f"{path}.slave,format=raw,position=primary-slave", "--ide", f"{iso},dvd"]
+    with open(f"{path}.slave", "wb") as file:
+        file.truncate(32 << 20)
+    with Machine(suite, guest, processors=processors, disks=True, options=options) as vm:
+        vm.sh("modprobe sr_mod; modprobe isofs")
+
+        def load():
+            vm.sh(FILES + "modprobe ata_piix; modprobe hv_storvsc")
+            vm.sh("for i in $(seq 100); do [ -e /sys/block/sdb ] && exit; usleep 100000; done; false")
+            names = {}
+            for line in vm.sh("for d in /sys/block/sd*; do echo $(basename $d) $(basename $(readlink -f $d/device)) "
+                              "$(readlink -f $d/device); done").splitlines():
+                name, address, where = line.split()
+                expect("/ata" not in where, line)
+                names[address.split(":")[2]] = name
+            expect_equal(sorted(names), ["0", "1"], "targets")
+            return names["0"], names["1"]
+
+        with suite.check("two disks by their channels, none by ata_piix"):
+            master, slave = load()
+            expect_equal(int(vm.sh(f"cat /sys/block/{slave}/size")), 65536, "sectors of the slave")
+            expect_equal(vm.sh(f"cat /sys/block/{master}/device/model").strip(), "Virtual Disk", "model")
+        with suite.check("a file system, a file, a reboot, the hash"):
+            vm.sh(f"/usr/sbin/mke2fs -q -F -t ext4 /dev/{master}", 120)
+            first = write_file(vm, master, "first")
+            since = vm.console.mark()
+            vm.services_ready(["shutdown"])
+            vm.lis("vm", "restart", vm.name)
+            vm.rebooted(since)
+            expect_equal(drive(vm)["interface"], "emulated", "interface before a driver is there")
+            master, slave = load()
+            expect_equal(hash_file(vm, master, "first"), first, "hash")
+        with suite.check("the emulated disks were never asked for anything"):
+            expect_equal([emulated(vm)[0], emulated(vm, "primary-slave")[0]], [0, 0], "requests")
+            listed = {one["position"]: one for one in vm.json("vm", "disk", "list", vm.name)}
+            expect_equal(sorted(listed), ["primary-master", "primary-slave", "secondary-master"], "places")
+            expect(listed["primary-master"]["counters"]["writes"] > 0, str(listed))
+        with suite.check("the disc of the IDE DVD drive is changed by the host"):
+            vm.sh("modprobe sr_mod; modprobe isofs; for i in $(seq 100); do [ -b /dev/sr0 ] && exit; usleep 100000; done; false")
+            vm.sh("mount -t iso9660 -o ro /dev/sr0 /mnt")
+            expect_equal(vm.sh("sha256sum </mnt/data").split()[0], sum)
+            said = vm.refused(22, "vm", "dvd", "eject", vm.name)
+            expect("locked" in said, said)
+            vm.sh("umount /mnt")
+            vm.lis("vm", "dvd", "eject", vm.name)
+            expect_equal(drive(vm, "secondary-master")["state"], "empty", "state")
+            vm.refused(22, "vm", "dvd", "eject", vm.name, "--drive", "secondary-master")
+            vm.lis("vm", "dvd", "insert", vm.name, str(other), "--drive", "secondary-master")
+            vm.sh("for i in $(seq 50); do mount -t iso9660 -o ro /dev/sr0 /mnt 2>/dev/null && exit; usleep 200000; done; false")
+            expect_equal(vm.sh("sha256sum </mnt/data").split()[0], other_sum)
+            vm.sh("umount /mnt")
+        with suite.check("clean dmesg"):
+            noise = vm.sh("dmesg -r | grep -E '^<[0-3]>' | grep -vE 'cpc|_CPC'; true")
+            expect(not noise.strip(), noise)
+
+
+def taken_in_use(suite, guest):
+    """hv_storvsc comes while the guest works on the emulated disk: from then on that one does nothing."""
+    path = image_file(suite, "disk.vhdx", "96M")
+    with Machine(suite, guest, processors=2, disks=True, daemons=False, options=["--ide", str(path)]) as vm:
+        vm.sh(FILES + TAKE_IDE)
+        disk = appears(vm, "emulated")
+        with suite.check("taken over under load: the emulated disk does nothing any more"):
+            vm.sh(f"setsid sh -c 'while dd if=/dev/{disk} of=/dev/null bs=64k iflag=direct 2>/dev/null; do :; done; "
+                  "echo >/run/stopped' >/dev/null 2>&1 </dev/null &")
+            vm.sh("sleep 2; modprobe hv_storvsc")
+            other = appears(vm, "synthetic", 60)
+            before = emulated(vm)
+            expect(before[0] > 0, "no load")
+            vm.sh(f"dd if=/dev/urandom of=/tmp/data bs=1M count=16 2>/dev/null; "
+                  f"dd if=/tmp/data of=/dev/{other} bs=1M conv=fsync 2>/dev/null; echo 3 >/proc/sys/vm/drop_caches")
+            expect_equal(vm.sh(f"dd if=/dev/{other} bs=1M count=16 2>/dev/null | md5sum"), vm.sh("md5sum </tmp/data"), "hash")
+            # The driver's time limit is 30 s, and it tries some things before it gives up.
+            vm.sh("for i in $(seq 240); do [ -e /run/stopped ] && exit; sleep 1; done; false", 300)
+            after = emulated(vm)
+            suite.note(f"{after[1] - before[1]} commands refused")
+            expect_equal(after[0], before[0], "requests to the emulated disk")
+
+
+case("IDE hand-over, 6.1-standard", depth="normal", guest="6.1-standard", processors=2)(hand_over)
+case("IDE hand-over, 6.12-standard", depth="full", guest="6.12-standard", processors=1)(hand_over)
+case("IDE with both drivers, 6.1-standard", depth="full", guest="6.1-standard", processors=1)(both_drivers)
+case("IDE with both drivers, 6.12-standard", depth="normal", guest="6.12-standard", processors=2)(both_drivers)
+case("IDE taken over in use, 6.12-standard", depth="full", guest="6.12-standard")(taken_in_use)
