@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +158,64 @@ long clinux_packet_receive(int socket, struct iovec *vector, int count, int *tag
     *tag = data.tp_vlan_tci;
   }
   return got;
+}
+
+static int messages(const char *path, struct sockaddr_un *address) {
+  memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+  strcpy(address->sun_path, path);
+  int handle = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (handle < 0) return -errno;
+  int room = 4 << 20;
+  setsockopt(handle, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  return handle;
+}
+
+int clinux_messages_listen(const char *path) {
+  struct sockaddr_un address;
+  int handle = messages(path, &address);
+  if (handle < 0) return handle;
+  mode_t mask = umask(0177);
+  int result = bind(handle, (struct sockaddr *)&address, sizeof address);
+  if (result == 0) result = listen(handle, 64);
+  int error = errno;
+  umask(mask);
+  if (result == 0) return handle;
+  close(handle);
+  return -error;
+}
+
+int clinux_messages_connect(const char *path) {
+  struct sockaddr_un address;
+  int handle = messages(path, &address);
+  if (handle < 0) return handle;
+  if (connect(handle, (struct sockaddr *)&address, sizeof address) == 0) return handle;
+  int error = errno;
+  close(handle);
+  return -error;
+}
+
+int clinux_messages_accept(int listener) {
+  int handle = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (handle < 0) return -errno;
+  int room = 4 << 20;
+  setsockopt(handle, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  return handle;
+}
+
+long clinux_send(int socket, const struct iovec *vector, int count) {
+  struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
+  ssize_t sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent < 0 ? -errno : sent;
+}
+
+long clinux_receive(int socket, void *room, size_t count) {
+  struct iovec vector = {.iov_base = room, .iov_len = count};
+  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
+  ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
+  if (got < 0) return -errno;
+  return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : got;
 }
 
 long clinux_peer_user(int socket) {

@@ -28,8 +28,18 @@ int clinux_packet_open(const char *name);
 /// took off, or -1.
 long clinux_packet_receive(int socket, struct iovec *vector, int count, int *tag);
 
+/// A non-blocking UNIX socket of whole messages that listens at `path` (mode 0600), or one that is connected to such a
+/// socket: the descriptor or the negated errno.
+int clinux_messages_listen(const char *path);
+int clinux_messages_connect(const char *path);
+/// The next connection of a listener, non-blocking: the descriptor or the negated errno.
+int clinux_messages_accept(int listener);
 /// The peer of a UNIX socket: its user id, or the negated errno.
 long clinux_peer_user(int socket);
+/// Sends a vector without waiting and without a signal: its bytes or the negated errno.
+long clinux_send(int socket, const struct iovec *vector, int count);
+/// Reads into the vector without waiting. A message that is longer is -EMSGSIZE. Returns its bytes or the negated errno.
+long clinux_receive(int socket, void *room, size_t count);
 
 /// A lock for many readers; waiting writers go first.
 struct clinux_rwlock;

@@ -29,6 +29,11 @@ public final class SwitchEngine: Sendable {
   let wiring = ReadWriteLocked(Wiring())
   let machine: Mutex<Switch>
   private let generations = Atomic<UInt64>(0)
+  private struct Control {
+    var uplinks: [String: DriverRunner] = [:]
+    var listener: PortListener?
+  }
+  private let control = Mutex(Control())
 
   public init(name: String) {
     self.name = name
@@ -122,6 +127,70 @@ public final class SwitchEngine: Sendable {
     }
   }
 
+  // MARK: Ways out
+
+  /// Adds a way out as a port. Returns once it is open, or with the reason why it is not; nothing is left then. When it
+  /// goes away later its port's link goes down, and up again when it is back.
+  public func add(
+    _ uplink: Uplink, named name: String, _ settings: PortSettings = .uplink()
+  ) throws(SwitchError) {
+    try settings.check()
+    let driver = try uplink.driver(settings)
+    try control.withLock { control throws(SwitchError) in
+      guard control.uplinks[name] == nil else { throw .nameTaken(name) }
+      let way = UplinkPort(driver)
+      let runner = try DriverRunner("uplink", driver, way)
+      (driver as? PasstDriver)?.whenPending { [weak runner] in runner?.wakeUp() }
+      let port = try connect(
+        name, settings, kind: .uplink, detail: driver.detail, capabilities: driver.capabilities, sink: way)
+      way.connected(port)
+      do throws(SwitchError) {
+        try runner.start()
+      } catch {
+        port.disconnect()
+        throw error
+      }
+      control.uplinks[name] = runner
+    }
+  }
+
+  /// Takes a way out away again.
+  public func removeUplink(_ name: String) throws(SwitchError) {
+    let runner = control.withLock { $0.uplinks.removeValue(forKey: name) }
+    guard let runner else { throw .noSuchPort(name) }
+    runner.stop()
+    disconnect(name)
+  }
+
+  private func disconnect(_ name: String) {
+    wiring.write { wiring in
+      guard let place = wiring.slots.firstIndex(where: { $0?.name == name }) else { return }
+      wiring.slots[place] = nil
+      machine.withLock { $0.disconnect(PortID(rawValue: UInt8(place))) }
+    }
+  }
+
+  /// Lets processes of this user attach at a UNIX socket.
+  public func listen(at path: String) throws(SwitchError) {
+    try control.withLock { control throws(SwitchError) in
+      guard control.listener == nil else { return }
+      control.listener = try PortListener(self, at: path)
+    }
+  }
+
+  /// Ends all threads and ways out. Ports of this process stay connected, to a switch that does nothing for them.
+  public func stop() {
+    let control = control.withLock { control in
+      defer { control = Control() }
+      return control
+    }
+    control.listener?.stop()
+    for (name, runner) in control.uplinks {
+      runner.stop()
+      disconnect(name)
+    }
+  }
+
   // MARK: What an administrator asks
 
   public func ports() -> [PortReport] {
@@ -184,7 +253,7 @@ public final class SwitchEngine: Sendable {
       if slot.capabilities.takes(frame.offloads) {
         outcome = slot.sink.accept(frame) ? nil : .noRoom
       } else {
-        outcome = fallback.deliver(frame, to: slot.sink, slot.capabilities)
+        outcome = fallback.deliver(frame) { slot.sink.accept($0) }
       }
       guard let outcome else { return }
       let byteCount = frame.byteCount + (frame.tag == nil ? 0 : 4)

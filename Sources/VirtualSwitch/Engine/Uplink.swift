@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A way out of a switch.
+public enum Uplink: Hashable, Sendable {
+  /// A TAP device of the host. `creates`: it is made, and goes away with the switch.
+  case tap(String, queues: Int = 1, creates: Bool = false)
+  /// A network interface of the host, whose own address the host keeps to itself.
+  case interface(String)
+  /// User-mode NAT, with ports of the host that lead inside.
+  case passt([PortForwarding])
+  /// Another switch, by the path of its port socket; the name is the port's there.
+  case socket(String, name: String)
+
+  func driver(_ settings: PortSettings) throws(SwitchError) -> any FrameDriver {
+    switch self {
+    case .tap(let name, let queues, let creates):
+      TAPDriver(name, queues: queues, creates: creates, payload: settings.maximumPayload)
+    case .interface(let name): PacketSocketDriver(name)
+    case .passt(let forwardings): PasstDriver(forwardings, payload: settings.maximumPayload)
+    case .socket(let path, let name):
+      try RemoteDriver(
+        path,
+        PortRequest(
+          name: name, settings: .uplink(maximumPayload: settings.maximumPayload), capabilities: RemoteDriver.all))
+    }
+  }
+}
