@@ -133,6 +133,8 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
+      name: "VirtualSwitchTests", dependencies: ["VirtualSwitch", "HostSystem", "CLinux"], swiftSettings: settings),
+    .testTarget(
       name: "SoftwareMachineTests",
       dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem", "CLinux"],
       swiftSettings: settings),

@@ -23,6 +23,7 @@ public final class SwitchEngine: Sendable {
 
   struct Wiring {
     var slots = [Slot?](repeating: nil, count: Switch.maximumPorts)
+    var captures: [PortCapture] = []
   }
 
   public let name: String
@@ -185,6 +186,11 @@ public final class SwitchEngine: Sendable {
       return control
     }
     control.listener?.stop()
+    let captures = wiring.write { wiring in
+      defer { wiring.captures = [] }
+      return wiring.captures
+    }
+    for capture in captures { capture.capture.stop() }
     for (name, runner) in control.uplinks {
       runner.stop()
       disconnect(name)
@@ -221,6 +227,34 @@ public final class SwitchEngine: Sendable {
     }
   }
 
+  public static let maximumCaptures = 8
+
+  /// Writes what passes the ports with these names (`nil`: all) to a pcapng file, frames that are then dropped included.
+  public func startCapture(
+    to path: String, ports names: [String]? = nil, snapLength: Int = PacketCapture.defaultSnapLength
+  ) throws(SwitchError) {
+    for name in names ?? [] where !wiring.read({ $0.slots.contains { $0?.name == name } }) { throw .noSuchPort(name) }
+    let captures = wiring.read { $0.captures }
+    guard captures.count < Self.maximumCaptures else { throw .captureFailed("\(captures.count) captures run already") }
+    guard !captures.contains(where: { $0.capture.path == path }) else {
+      throw .captureFailed("a capture to \(path) runs already")
+    }
+    let capture = PortCapture(try PacketCapture(path, snapLength: snapLength), names.map(Set.init))
+    wiring.write { $0.captures.append(capture) }
+  }
+
+  /// Ends the capture to `path`. When it returns the file is whole.
+  public func stopCapture(_ path: String) throws(SwitchError) -> CaptureReport {
+    let capture = wiring.write { wiring in
+      let index = wiring.captures.firstIndex { $0.capture.path == path }
+      return index.map { wiring.captures.remove(at: $0) }
+    }
+    guard let capture else { throw .captureFailed("no capture to \(path) runs") }
+    return capture.capture.stop()
+  }
+
+  public var captures: [CaptureReport] { wiring.read { $0.captures.map(\.capture.report) } }
+
   // MARK: Frames
 
   /// Sends a frame on to where it belongs. Every receiver that got something is put into `touched`.
@@ -228,7 +262,8 @@ public final class SwitchEngine: Sendable {
     _ frame: FrameView, from port: PortID, _ generation: UInt64, _ touched: inout PortSet, _ fallback: OffloadFallback
   ) -> Bool {
     wiring.read { wiring in
-      guard Self.slot(wiring, port, generation) != nil else { return false }
+      guard let source = Self.slot(wiring, port, generation) else { return false }
+      for capture in wiring.captures { capture.record(frame, at: port, source, .inbound) }
       let now = clinux_monotonic()
       let forwarding = machine.withLock { machine in
         machine.forward(
@@ -238,17 +273,19 @@ public final class SwitchEngine: Sendable {
       for receiver in forwarding.ports {
         guard let slot = wiring.slots[Int(receiver.rawValue)] else { continue }
         touched.insert(receiver)
-        deliver(frame, forwarding, to: slot, at: receiver, fallback)
+        deliver(frame, forwarding, to: slot, at: receiver, fallback, wiring.captures)
       }
       return !forwarding.ports.isEmpty
     }
   }
 
   private func deliver(
-    _ frame: FrameView, _ forwarding: Forwarding, to slot: Slot, at port: PortID, _ fallback: OffloadFallback
+    _ frame: FrameView, _ forwarding: Forwarding, to slot: Slot, at port: PortID, _ fallback: OffloadFallback,
+    _ captures: [PortCapture]
   ) {
     let action = forwarding.action(for: port, outOfBand: slot.capabilities.tagsOutOfBand)
     FrameDelivery.apply(action, to: frame) { frame in
+      for capture in captures { capture.record(frame, at: port, slot, .outbound) }
       let outcome: DropReason?
       if slot.capabilities.takes(frame.offloads) {
         outcome = slot.sink.accept(frame) ? nil : .noRoom

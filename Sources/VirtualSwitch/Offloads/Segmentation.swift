@@ -26,7 +26,11 @@ struct Segmentation {
     headerLength = place.start + length
     segmentSize = Int(offloads.segmentSize)
     byteCount = frame.byteCount
+    guard count <= Self.maximumSegments else { return nil }
   }
+
+  /// A large frame in segments of the least MSS that Linux takes (48 bytes): more would only be work.
+  static let maximumSegments = 1400
 
   /// Ethernet with two tags, IP and TCP with all their options, and room for IPv6's extensions.
   static let maximumHeader = 512
