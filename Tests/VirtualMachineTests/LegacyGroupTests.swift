@@ -3,9 +3,11 @@
 import ControlAPI
 import Foundation
 import LegacyDevices
+import Partition
+import Synchronization
 import Testing
-import VirtualDisks
 
+@testable import VirtualDisks
 @testable import VirtualMachine
 
 /// The drives of an IDE controller in the hands of the host, with a guest that accesses ports.
@@ -16,18 +18,25 @@ import VirtualDisks
     let events = EventLog()
     let group: LegacyGroup
 
-    init(dvd: String? = "disc.iso") throws {
+    /// `slave`: another disk, at primary-slave.
+    init(dvd: String? = "disc.iso", slave: Bool = false) throws {
       let folder = FileManager.default.temporaryDirectory.appending(path: "legacy-group-\(UUID().uuidString)")
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      for (name, count) in [("disk.img", 1 << 20), ("disc.iso", 64 << 10), ("other.iso", 128 << 10)] {
+      for (name, count) in [
+        ("disk.img", 1 << 20), ("slave.img", 1 << 20), ("disc.iso", 64 << 10), ("other.iso", 128 << 10),
+      ] {
         try Data(count: count).write(to: folder.appending(path: name))
       }
-      let drives = [
+      var drives = [
         IDEDrive(place: .primaryMaster, disk: DiskConfiguration(path: "\(folder.path)/disk.img", format: .raw)),
         IDEDrive(
           place: .secondaryMaster,
           disk: DiskConfiguration(kind: .dvd, path: dvd.map { "\(folder.path)/\($0)" }, format: dvd.map { _ in .iso })),
       ]
+      if slave {
+        drives.append(
+          IDEDrive(place: .primarySlave, disk: DiskConfiguration(path: "\(folder.path)/slave.img", format: .raw)))
+      }
       self.folder = folder
       group = try #require(
         try LegacyGroup.open(
@@ -104,6 +113,88 @@ import VirtualDisks
       rig.write(0x1F7, [0x20])
       #expect(rig.group.storage.takeWaiting().count == count)
     }
+  }
+
+  /// A guest reads by the emulated disks as fast as it can, while both are taken and given back at any moment. While one is
+  /// taken, nothing of it is under way.
+  @Test(.timeLimit(.minutes(2))) func takenAtAnyMoment() throws {
+    let rig = try Rig(slave: true)
+    let storage = rig.group.storage
+    try storage.start(try GuestMemory(byteCount: 128 << 20))
+    let isOver = Flag()
+    let threads = DispatchGroup()
+    let read = Counter()
+    func run(_ body: @escaping @Sendable () -> Void) {
+      threads.enter()
+      Thread.detachNewThread {
+        body()
+        threads.leave()
+      }
+    }
+    // The guest: one processor, one cable, its two drives in turn.
+    run {
+      var data = [UInt8](repeating: 0, count: 512)
+      func write(_ port: UInt16, _ byte: UInt8) { unsafe storage.portWrite(port, size: 1, from: [byte].span.bytes) }
+      func status() -> UInt8 {
+        var byte: [UInt8] = [0]
+        var span = byte.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        storage.portRead(0x1F7, size: 1, into: &bytes)
+        return byte[0]
+      }
+      var turn = 0
+      while !isOver.isSet {
+        turn += 1
+        write(0x1F6, turn % 2 == 0 ? 0xE0 : 0xF0)
+        write(0x1F2, 1)
+        write(0x1F3, UInt8(truncatingIfNeeded: turn))
+        write(0x1F7, 0x20)
+        var now = status()
+        // 0, 0xFF: nobody is there.
+        while now & 0x80 != 0, now != 0xFF, !isOver.isSet { now = status() }
+        if now != 0xFF, now & 0x08 != 0 {
+          var span = data.mutableSpan
+          var bytes = unsafe span.mutableBytes
+          storage.portRead(0x1F0, size: 2, into: &bytes)
+          read.add()
+        }
+      }
+    }
+    let broken = Counter()
+    let takers = DispatchGroup()
+    for place in [IDEPlace.primaryMaster, .primarySlave] {
+      guard let drive = storage.drives[place.position] else { continue }
+      takers.enter()
+      run {
+        for _ in 0..<300 {
+          storage.withhold(place.position)
+          let before = storage.figures(place.position).requests
+          if drive.executing != 0 { broken.add() }
+          usleep(UInt32.random(in: 0...300))
+          if drive.executing != 0 || storage.figures(place.position).requests != before { broken.add() }
+          storage.giveBack(place.position)
+          usleep(UInt32.random(in: 0...300))
+        }
+        takers.leave()
+      }
+    }
+    takers.wait()
+    isOver.set()
+    threads.wait()
+    #expect(broken.value == 0)
+    #expect(read.value > 0)
+  }
+
+  private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+    var isSet: Bool { value.load(ordering: .relaxed) }
+    func set() { value.store(true, ordering: .relaxed) }
+  }
+
+  private final class Counter: Sendable {
+    private let count = Atomic<Int>(0)
+    var value: Int { count.load(ordering: .relaxed) }
+    func add() { count.add(1, ordering: .relaxed) }
   }
 
   @Test func discsAreChanged() throws {

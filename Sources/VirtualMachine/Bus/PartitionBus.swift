@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Partition
 import Synchronization
 import VMBus
@@ -46,7 +47,17 @@ final class PartitionBus: Sendable {
     var effects: [BusServerEffect] = []
   }
 
+  /// What can be seen from outside.
+  struct Picture: Sendable {
+    var version: ProtocolVersion?
+    var channels: [ChannelSummary] = []
+    /// Counters by name.
+    var refusals: [String: UInt64] = [:]
+  }
+
   private let state: Mutex<State>
+  /// While a channel is being closed, which waits for its requests, perhaps for long: how things were before.
+  private let meanwhile = Mutex<Picture?>(nil)
   private let partition: PartitionPort
   private let notice: @Sendable (BusNotice) -> Void
 
@@ -121,17 +132,23 @@ final class PartitionBus: Sendable {
     }
   }
 
-  var version: ProtocolVersion? { state.withLock { $0.server.version } }
-  var channels: [ChannelSummary] { state.withLock { $0.server.channels } }
-  var refusals: [String: UInt64] {
-    state.withLock { state in
-      var counts: [String: UInt64] = [:]
-      for refusal in BusRefusal.allCases {
-        let count = state.server.count(of: refusal)
-        if count > 0 { counts["bus.refused.\(refusal)"] = count }
-      }
-      return counts
+  /// Never waits for a channel that is being closed: whoever only looks is answered.
+  var picture: Picture {
+    while true {
+      if let picture = state.withLockIfAvailable({ Self.picture(of: $0.server) }) { return picture }
+      if let picture = meanwhile.withLock({ $0 }) { return picture }
+      // Somebody else has the lock for a moment.
+      sched_yield()
     }
+  }
+
+  private static func picture(of server: BusServer) -> Picture {
+    var picture = Picture(version: server.version, channels: server.channels)
+    for refusal in BusRefusal.allCases {
+      let count = server.count(of: refusal)
+      if count > 0 { picture.refusals["bus.refused.\(refusal)"] = count }
+    }
+    return picture
   }
 
   // MARK: Under the lock
@@ -154,7 +171,12 @@ final class PartitionBus: Sendable {
       state.server.openCompleted(opening.ticket, success: isOpen)
     case .closeChannel(let channel):
       // Gone already when the guest unloaded.
-      for other in state.owners[channel]?.close(channel) ?? [] {
+      guard let owner = state.owners[channel] else { break }
+      let picture = Self.picture(of: state.server)
+      meanwhile.withLock { $0 = picture }
+      let others = owner.close(channel)
+      meanwhile.withLock { $0 = nil }
+      for other in others {
         try? state.server.rescind(other, effects: &state.effects)
       }
     case .retargetChannel(let channel, let vp): state.owners[channel]?.retarget(channel, to: vp)

@@ -12,18 +12,19 @@ extension VirtualMachine {
   func description() -> MachineDescription {
     let life = life.value
     let services = services.snapshot()
+    let bus = bus.picture
     var machine = MachineDescription(
       name: configuration.name, state: life.state, processID: accelerator.processID, accelerator: accelerator.name,
       acceleratorReason: accelerator.reason, processors: configuration.processors,
       memoryBytes: configuration.memory.rawValue, startedAt: life.startedAt,
       uptimeSeconds: Double(MachineClock.monotonic() &- life.startedAtMonotonic) / 1e9, resets: life.resets,
-      bus: busDescription(), heartbeat: heartbeat(life),
+      bus: Self.describe(bus), heartbeat: heartbeat(life),
       disks: attachedDisks().map { ControlAPI.AttachedDisk($0) }, services: Self.statuses(services), crash: life.crash)
-    machine.statistics = statistics(services)
+    machine.statistics = statistics(services, bus)
     return machine
   }
 
-  private func busDescription() -> BusDescription {
+  private static func describe(_ bus: PartitionBus.Picture) -> BusDescription {
     BusDescription(
       version: bus.version.map { "\($0.rawValue >> 16).\($0.rawValue & 0xffff)" },
       channels: bus.channels.map { channel in
@@ -72,7 +73,9 @@ extension VirtualMachine {
     return status
   }
 
-  private func statistics(_ services: [IntegrationService: ServiceSnapshot]) -> [String: UInt64] {
+  private func statistics(
+    _ services: [IntegrationService: ServiceSnapshot], _ bus: PartitionBus.Picture
+  ) -> [String: UInt64] {
     var counters = bus.refusals
     counters.merge(ProcessFigures.current()) { $1 }
     let partition = partition.statistics

@@ -71,7 +71,11 @@ final class LegacyStorage: PortDevices {
       state.partition = partition
       batchWrites(&state)
     }
-    let memory = partition.memory
+    try start(partition.memory)
+  }
+
+  /// The I/O thread.
+  func start(_ memory: GuestMemory) throws(PartitionError) {
     let started = try DedicatedThread.forPartition(name: "ide") { [self] in
       LegacyWork(self, memory: memory).run()
     }

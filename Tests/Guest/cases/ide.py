@@ -288,6 +288,11 @@ def both_drivers(suite, guest, processors):
             listed = {one["position"]: one for one in vm.json("vm", "disk", "list", vm.name)}
             expect_equal(sorted(listed), ["primary-master", "primary-slave", "secondary-master"], "places")
             expect(listed["primary-master"]["counters"]["writes"] > 0, str(listed))
+        with suite.check("a request by the channel costs no trip"):
+            figures = trips(vm, f"dd if=/dev/{master} of=/dev/null bs=4k count=1024 iflag=direct 2>/dev/null")
+            per = (figures["exits.deviceRead"] + figures["exits.deviceWrite"]) / 1024
+            suite.note(f"{per:.2f} trips a request; {figures}")
+            expect(per < 1, f"{per:.2f}")
         with suite.check("the disc of the IDE DVD drive is changed by the host"):
             vm.sh("modprobe sr_mod; modprobe isofs; for i in $(seq 100); do [ -b /dev/sr0 ] && exit; usleep 100000; done; false")
             vm.sh("mount -t iso9660 -o ro /dev/sr0 /mnt")
