@@ -21,6 +21,7 @@ let package = Package(
     .library(name: "VMBusGuest", targets: ["VMBusGuest"]),
     .library(name: "BusWalk", targets: ["BusWalk"]),
     .library(name: "StorageWalk", targets: ["StorageWalk"]),
+    .library(name: "NetworkWalk", targets: ["NetworkWalk"]),
     .library(name: "DeviceProtocols", targets: ["DeviceProtocols"]),
     .library(name: "ServiceProviders", targets: ["ServiceProviders"]),
     .library(name: "ServiceClients", targets: ["ServiceClients"]),
@@ -108,6 +109,16 @@ let package = Package(
       name: "StorageTests",
       dependencies: [
         "VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "VirtualDisks", "BusWalk", "StorageWalk",
+      ], swiftSettings: settings),
+    // Both ends of the network protocol against each other: for NetworkTests and for the fuzzer.
+    .target(
+      name: "NetworkWalk",
+      dependencies: ["VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "BusWalk", "StorageWalk"],
+      path: "Tests/NetworkWalk", swiftSettings: settings),
+    .testTarget(
+      name: "NetworkTests",
+      dependencies: [
+        "VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "BusWalk", "StorageWalk", "NetworkWalk",
       ], swiftSettings: settings),
     .testTarget(
       name: "LegacyDevicesTests", dependencies: ["LegacyDevices", "VirtualDisks", "VMBus"], swiftSettings: settings),

@@ -109,6 +109,14 @@ import VMBus
     fillSections()
   }
 
+  /// The client is ready: channels and sections are known now. Nothing has been sent yet; the first channel's queue is
+  /// there before, since answers to the client come through it.
+  public mutating func clientReady(_ layout: Layout) throws(NetworkClientFault) {
+    guard outstanding == 0 else { throw .wrongState }
+    self.layout = layout
+    fillSections()
+  }
+
   public var freeSections: Int { sectionCount }
 
   // MARK: To the host

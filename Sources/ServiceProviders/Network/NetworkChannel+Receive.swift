@@ -285,3 +285,44 @@ struct ReceivePart {
     isSplit = UInt64(placement.byteCount) > placement.left
   }
 }
+
+extension NetworkChannel {
+  /// Whether the guest has nothing of the host's, and nothing waits.
+  public var isIdle: Bool { !hasAnswers && free.count + reserved.count == sections.count }
+
+  /// What is wrong with the channel's own book-keeping; nil: nothing.
+  public func checkInvariants() -> String? {
+    if let problem = checkList(free, from: reservedCount) ?? checkList(reserved, from: 0) { return problem }
+    let taken = sections.indices.count(where: { sections[$0].state != .free })
+    if free.count + reserved.count + taken != sections.count { return "a section is neither free nor taken" }
+    // Every section that the guest has belongs to exactly one packet.
+    var seen = 0
+    for head in sections.indices where sections[head].state == .sent && sections[head].isHead {
+      var frame = Int32(head)
+      while frame >= 0 {
+        var section = frame
+        while section >= 0 {
+          seen += 1
+          if sections[Int(section)].state != .sent || seen > sections.count { return "a packet with a strange section" }
+          section = sections[Int(section)].next
+        }
+        frame = sections[Int(frame)].nextFrame
+      }
+    }
+    if seen != sections.indices.count(where: { sections[$0].state == .sent }) { return "a section is in no packet" }
+    return room < 0 ? "more answers than places" : nil
+  }
+
+  private func checkList(_ list: NetworkSectionList, from first: Int) -> String? {
+    var count = 0
+    var section = list.first
+    while section >= 0 {
+      count += 1
+      if count > list.count || Int(section) < first || sections[Int(section)].state != .free {
+        return "a bad free list"
+      }
+      section = sections[Int(section)].next
+    }
+    return count == list.count ? nil : "a free list of another length"
+  }
+}

@@ -42,7 +42,7 @@ public struct NetworkBuffer: Hashable, Sendable {
   }
 }
 
-/// What the provider asks of its owner while it answers the guest.
+/// What the provider asks of its owner while it answers the guest. The channel at hand is the provider's meanwhile.
 public protocol NetworkEnvironment: ~Copyable {
   /// The pages of a GPADL that the guest made for this adapter's first channel; nil: there is none, or it is not one
   /// range of whole pages.
