@@ -56,14 +56,14 @@ import VMBus
     let memory = try memory()
     let rings = try rings(memory)
     let sent = try fill(memory)
-    #expect(sent > 2 * ChannelRings.batchLimit)
+    #expect(sent > 2 * IncomingRing.batchLimit)
     var seen: [UInt64] = []
     var turns = 0
     while true {
       let drained = try rings.drain { packet, _ in seen.append(packet.transactionID) }
       turns += 1
       guard drained.more else { break }
-      #expect(seen.count == turns * ChannelRings.batchLimit)
+      #expect(seen.count == turns * IncomingRing.batchLimit)
     }
     #expect(seen == (0..<UInt64(sent)).map { $0 })
   }

@@ -16,15 +16,14 @@ public struct RNDISPacket: Hashable, Sendable {
   public var informationOffset: UInt32
   public var informationByteCount: UInt32
 
+  /// The records follow the fixed part. Without any their offset is 0: Linux reports every other one as an error
+  /// (`rndis_get_ppi` of 6.1).
   @inlinable
-  public init(
-    byteCount: UInt32, dataOffset: UInt32, dataByteCount: UInt32, informationOffset: UInt32 = 36,
-    informationByteCount: UInt32 = 0
-  ) {
+  public init(byteCount: UInt32, dataOffset: UInt32, dataByteCount: UInt32, informationByteCount: UInt32 = 0) {
     self.byteCount = byteCount
     self.dataOffset = dataOffset
     self.dataByteCount = dataByteCount
-    self.informationOffset = informationOffset
+    informationOffset = informationByteCount == 0 ? 0 : 36
     self.informationByteCount = informationByteCount
   }
 

@@ -27,7 +27,12 @@ public struct ConfigurationDraft: Sendable {
   }
 
   /// What a machine can have several of. The flags are called by the singular.
-  public enum DeviceList: String, CaseIterable, Sendable { case disks, dvds, ide }
+  public enum DeviceList: String, CaseIterable, Sendable {
+    case disks, dvds, ide, nics
+
+    /// The key that a device's first text belongs to.
+    public var firstKey: String { self == .nics ? "connection" : DeviceDraft.path }
+  }
 
   public private(set) var settings: [Key: Setting] = [:]
   /// `on` or `off` by service name.
@@ -102,6 +107,7 @@ public struct ConfigurationDraft: Sendable {
       }
       configuration.keyValues[key] = setting.text
     }
+    configuration.adapters = try NetworkAdapterConfiguration.finish(devices[.nics] ?? [], machine: configuration.name)
     configuration.ideDrives = try IDEDrive.finish(devices[.ide] ?? [])
     configuration.disks = try DiskConfiguration.finish(disks: devices[.disks] ?? [], dvds: devices[.dvds] ?? [])
     return configuration

@@ -47,7 +47,7 @@ public enum ConfigurationFile {
         }
       default:
         if let list = ConfigurationDraft.DeviceList(rawValue: keyText) {
-          for device in try devices(of: value, keyText, path) {
+          for device in try devices(of: value, list, path) {
             draft.add(device, to: list) { FilePath.join(folder, $0) }
           }
           continue
@@ -71,11 +71,13 @@ public enum ConfigurationFile {
 
   /// A list in which each item is a path, or the keys and values of a device.
   private static func devices(
-    of node: Node, _ key: String, _ path: String
+    of node: Node, _ list: ConfigurationDraft.DeviceList, _ path: String
   ) throws(ConfigurationError) -> [DeviceDraft] {
+    let key = list.rawValue
     guard let items = node.sequence else {
       throw ConfigurationError(
-        source: place(node, path), "\"\(key)\" must be a list", remedy: "begin each item with \"- path: …\"")
+        source: place(node, path), "\"\(key)\" must be a list", remedy: "begin each item with \"- \(list.firstKey): …\""
+      )
     }
     var devices: [DeviceDraft] = []
     for item in items {
@@ -86,7 +88,7 @@ public enum ConfigurationFile {
           try device.set(key, setting.text, from: setting.source)
         }
       } else {
-        try device.set(DeviceDraft.path, try scalar(item, "an item of \(key)", path), from: source)
+        try device.set(list.firstKey, try scalar(item, "an item of \(key)", path), from: source)
       }
       devices.append(device)
     }

@@ -20,12 +20,14 @@ public struct DeviceDraft: Sendable {
   }
 
   /// From a flag's `PATH,key=value,key…`. A key alone means `yes`; a comma in a path or value is written twice.
-  public init(flag text: String, from source: String) throws(ConfigurationError) {
+  public init(
+    flag text: String, first: String = DeviceDraft.path, from source: String
+  ) throws(ConfigurationError) {
     self.init(source: source)
     for (index, part) in Self.parts(text).enumerated() {
       let equals = part.firstIndex(of: "=")
       switch (index, equals) {
-      case (0, _): if !part.isEmpty { try set(Self.path, part, from: source) }
+      case (0, _): if !part.isEmpty { try set(first, part, from: source) }
       case (_, let equals?) where equals != part.startIndex:
         try set(String(part[..<equals]), String(part[part.index(after: equals)...]), from: source)
       case (_, nil) where !part.isEmpty: try set(part, "yes", from: source)

@@ -29,12 +29,15 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
   public var disks: [DiskConfiguration]
   /// Not empty: the machine has PCI and an emulated IDE controller (generation 1).
   public var ideDrives: [IDEDrive]
+  /// Synthetic network adapters, up to eight.
+  public var adapters: [NetworkAdapterConfiguration]
 
   public init(
     name: String, processors: Int = 1, memory: ByteCount = .defaultMemory, kernel: String, initramfs: String? = nil,
     commandLine: String = "", serial: SerialConsole = .interactive, busVersionLimit: BusVersion? = nil,
     accelerator: Accelerator = .auto, disabledServices: Set<ServiceName> = [], keyValues: [String: String] = [:],
-    onCrash: CrashAction = .keep, disks: [DiskConfiguration] = [], ideDrives: [IDEDrive] = []
+    onCrash: CrashAction = .keep, disks: [DiskConfiguration] = [], ideDrives: [IDEDrive] = [],
+    adapters: [NetworkAdapterConfiguration] = []
   ) {
     self.name = name
     self.processors = processors
@@ -50,6 +53,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
     self.onCrash = onCrash
     self.disks = disks
     self.ideDrives = ideDrives
+    self.adapters = adapters
   }
 }
 

@@ -7,6 +7,7 @@ import HostSystem
 public import Partition
 import ServiceProviders
 public import VirtualDisks
+public import VirtualSwitch
 
 extension ControlError {
   /// A partition's error as the control API and the command line report it: what, which input, what to do.
@@ -52,6 +53,22 @@ extension ControlError {
     case .wrongState(let state): self.init(.wrongState, state)
     case .system(let operation, let code): self.init(.hostFailure, "\(operation) failed: \(Self.text(code))")
     }
+  }
+
+  /// A switch's, or one of its ways out.
+  public init(_ error: SwitchError) {
+    let code: Code
+    switch error {
+    case .noSuchPort, .noSuchInterface, .noSwitch: code = .notFound
+    case .nameTaken, .addressTaken: code = .alreadyExists
+    case .interfaceBusy: code = .busy
+    case .notPermitted, .noPasst: code = .hostUnsupported
+    case .vlanOutOfRange, .emptyTrunk, .unusableAddress, .payloadOutOfRange: code = .configuration
+    case .full, .refused, .closed: code = .wrongState
+    case .notATAP: code = .input
+    case .passtFailed, .captureFailed, .system: code = .hostFailure
+    }
+    self.init(code, error.description, remedy: error.remedy)
   }
 
   /// An image's error, which names file, structure and offset already.

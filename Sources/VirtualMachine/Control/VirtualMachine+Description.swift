@@ -85,6 +85,7 @@ extension VirtualMachine {
       counters.merge(legacy.statistics) { $1 }
       counters["ide.batchedWrites"] = partition.batchedPortWrites
     }
+    counters.merge(network.statistics) { $1 }
     counters["serial.bytes"] = partition.serialBytesOut
     if let first = partition.initToFirstRun { counters["start.microseconds"] = first / 1000 }
     for (service, snapshot) in services {

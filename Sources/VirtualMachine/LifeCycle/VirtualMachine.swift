@@ -24,6 +24,7 @@ public final class VirtualMachine: Sendable {
   let bus: PartitionBus
   let services: ServiceGroup
   let storage: StorageGroup
+  let network: NetworkGroup
   /// nil: a machine of generation 2.
   let legacy: LegacyGroup?
   let life = Watched(Life())
@@ -78,7 +79,17 @@ public final class VirtualMachine: Sendable {
     storage = StorageGroup(
       machine: configuration.name, processors: configuration.processors, port: port, events: events,
       opener: files.images, space: space)
-    do throws(ControlError) { try storage.open(configuration.disks) } catch {
+    network = NetworkGroup(
+      machine: configuration.name, processors: configuration.processors, port: port, events: events)
+    do throws(ControlError) {
+      try storage.open(configuration.disks)
+      do throws(ControlError) {
+        try network.open(configuration.adapters)
+      } catch {
+        storage.stop()
+        throw error
+      }
+    } catch {
       legacy?.stop()
       throw error
     }
@@ -105,6 +116,7 @@ public final class VirtualMachine: Sendable {
         for service in services.toOffer { offer(service) }
         storage.offer(on: bus)
         legacy?.offer(on: bus)
+        network.offer(on: bus)
         life.update {
           $0.state = .running
           $0.startedAt = .now
@@ -206,6 +218,7 @@ public final class VirtualMachine: Sendable {
     bus.reset()
     storage.resetUnits()
     legacy?.resetUnits()
+    network.reset()
     do throws(PartitionError) {
       try partition.reset()
     } catch {
@@ -229,6 +242,7 @@ public final class VirtualMachine: Sendable {
     legacy?.storage.giveUpWaiting()
     bus.reset()
     services.stop()
+    network.stop()
     storage.stop()
     legacy?.stop()
     var details = ["state": MachineState.ended.rawValue, "end": end.rawValue]

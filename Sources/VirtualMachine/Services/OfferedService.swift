@@ -33,8 +33,8 @@ struct OfferedService {
   }
 
   /// Lets the provider see what the guest has sent.
-  mutating func receive(_ clock: ServiceClock) -> ChannelRings.Drained {
-    guard let rings else { return ChannelRings.Drained() }
+  mutating func receive(_ clock: ServiceClock) -> IncomingRing.Drained {
+    guard let rings else { return IncomingRing.Drained() }
     do throws(RingError) {
       return try rings.drain { packet, bytes in
         // Linux answers with in-band packets only, and none of ours asks for a completion.
@@ -43,7 +43,7 @@ struct OfferedService {
       }
     } catch {
       giveUp(error, clock)
-      return ChannelRings.Drained()
+      return IncomingRing.Drained()
     }
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How a port takes part in VLANs: Hyper-V's three modes.
-public enum VLANMode: Hashable, Sendable {
+public enum VLANMode: Codable, Hashable, Sendable {
   /// In the network without a VLAN. Neither sends nor gets tags.
   case untagged
   /// In one VLAN, of which it sees nothing: its frames have no tags.

@@ -103,6 +103,14 @@ struct Run: ControlCommand {
       valueName: "path,…"))
   var ideDrives: [String] = []
 
+  @Option(
+    name: .customLong("nic"),
+    help: ArgumentHelp(
+      "A network adapter: user, tap:NAME, interface:NAME or none; up to eight.",
+      discussion: "CONNECTION[,mac=…][,vlan=5|,trunk=1-10+20[,native=1]][,mtu=9000][,forward=tcp:2222:22][,name=…]",
+      valueName: "connection,…"))
+  var adapters: [String] = []
+
   @Option(help: "How lis writes its own messages: table, for people, or json.")
   var format: OutputFormat = .table
 
@@ -163,6 +171,10 @@ struct Run: ControlCommand {
       flags.add(try DeviceDraft(flag: text, from: "--ide"), to: .ide, absolute: FilePath.absolute)
     }
     for text in dvds { flags.add(try DeviceDraft(flag: text, from: "--dvd"), to: .dvds, absolute: FilePath.absolute) }
+    for text in adapters {
+      let list = ConfigurationDraft.DeviceList.nics
+      flags.add(try DeviceDraft(flag: text, first: list.firstKey, from: "--nic"), to: list, absolute: FilePath.absolute)
+    }
     return flags
   }
 
