@@ -41,6 +41,8 @@ public struct SCSIOperation: RawRepresentable, Hashable, Sendable {
   /// READ CAPACITY (16) is service action 0x10 of it.
   @inlinable public static var serviceActionIn16: Self { Self(rawValue: 0x9E) }
   @inlinable public static var reportUnits: Self { Self(rawValue: 0xA0) }
+  /// REPORT SUPPORTED OPERATION CODES is service action 0x0C of it.
+  @inlinable public static var maintenanceIn: Self { Self(rawValue: 0xA3) }
   @inlinable public static var read12: Self { Self(rawValue: 0xA8) }
   @inlinable public static var write12: Self { Self(rawValue: 0xAA) }
   @inlinable public static var verify12: Self { Self(rawValue: 0xAF) }

@@ -102,6 +102,9 @@ public struct SCSIDisk: Sendable {
     case .modeSense6, .modeSense10: return modeSense(command, into: &response)
     case .modeSelect6, .modeSelect10: return modeSelect(command)
     case .reportUnits: return SCSIIdentity.reportUnits(command, command.units, into: &response)
+    case .maintenanceIn:
+      return SCSISupportedOperations.report(
+        command, unmaps: characteristics.discardGranularity != nil, into: &response)
     case .requestSense:
       let attention = attentions.take()
       let sense = attention.map { SenseData(.unitAttention, $0) } ?? SenseData(.noSense, .none)

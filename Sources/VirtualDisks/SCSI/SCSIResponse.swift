@@ -4,7 +4,7 @@ import DeviceProtocols
 
 /// Data that a unit sends, built in place. The caller keeps one per thread; it is cleared by `begin`.
 ///
-/// The longest is REPORT LUNS with 64 units, 520 bytes.
+/// The longest is REPORT SUPPORTED OPERATION CODES with timeouts, 584 bytes.
 public struct SCSIResponse: Sendable {
   public static let capacity = 1024
   var storage = InlineArray<1024, UInt8>(repeating: 0)
