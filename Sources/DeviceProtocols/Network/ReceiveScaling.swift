@@ -38,10 +38,10 @@ public struct ReceiveScalingCapabilities: Hashable, Sendable {
   }
 }
 
-/// How a guest wants what it receives spread: `ndis_recv_scale_param`, revision 2, 44 bytes with the compiler's padding.
+/// How a guest wants what it receives spread: `ndis_recv_scale_param`, revision 2.
 /// Table and key lie behind it.
 public struct ReceiveScalingParameters: Hashable, Sendable {
-  public static let wireSize = 44
+  public static let wireSize = 40
 
   /// At byte 4.
   public var flags: UInt16
