@@ -26,6 +26,7 @@ let package = Package(
         .product(name: "StorageWalk", package: "swift-lis"),
         .product(name: "VirtualDisks", package: "swift-lis"),
         .product(name: "StoreDoubles", package: "swift-lis"),
+        .product(name: "VirtualSwitch", package: "swift-lis"),
       ], swiftSettings: settings)
   ]
 )

@@ -18,7 +18,7 @@ struct Lis: AsyncParsableCommand {
     version: "swift-lis 0.2",
     subcommands: [
       Run.self, VMCommand.self, ServiceCommand.self, KVPCommand.self, AdapterCommand.self, EventsCommand.self,
-      DiskCommand.self,
+      DiskCommand.self, SwitchCommand.self,
     ])
 
   private static var exitCodes: String {

@@ -36,8 +36,8 @@ struct OpenAPI {
   static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-  init() throws {
-    let text = try String(contentsOf: Self.folder.appending(path: "docs/openapi.yaml"), encoding: .utf8)
+  init(_ file: String = "docs/openapi.yaml") throws {
+    let text = try String(contentsOf: Self.folder.appending(path: file), encoding: .utf8)
     let root = try #require(try Yams.compose(yaml: text))
     self.root = root
     var operations: [Operation] = []

@@ -29,6 +29,7 @@ enum Fuzz {
     ("vhd", VHDTarget.run),
     ("vhdx", VHDXTarget.run),
     ("ide", IDETarget.run),
+    ("switch", SwitchTarget.run),
   ]
 
   /// Set once, before the first input; libFuzzer's callback has no context argument.

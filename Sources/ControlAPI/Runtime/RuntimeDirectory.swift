@@ -14,9 +14,14 @@ import HostSystem
 /// The folder belongs to this user and nobody else may enter it: that is the whole access control of the API.
 public struct RuntimeDirectory: Hashable, Sendable {
   public let path: String
+  /// The folder that this one is in, where that is ours as well.
+  private let outer: String?
 
   /// A folder elsewhere, for tests and for the software machine.
-  public init(path: String) { self.path = path }
+  public init(path: String) {
+    self.path = path
+    outer = nil
+  }
 
   /// The folder of this user. Nothing is created.
   public static func standard() -> RuntimeDirectory {
@@ -29,8 +34,21 @@ public struct RuntimeDirectory: Hashable, Sendable {
     return RuntimeDirectory(path: "/tmp/swift-lis-\(user)")
   }
 
+  /// Where the virtual switches of this user are found: a folder beside those of machines that no machine's name can name.
+  public static func switches() -> RuntimeDirectory {
+    let machines = RuntimeDirectory.standard()
+    return RuntimeDirectory(path: machines.path + "/.switches", inside: machines.path)
+  }
+
+  private init(path: String, inside outer: String) {
+    self.path = path
+    self.outer = outer
+  }
+
   public func folder(of name: MachineName) -> String { "\(path)/\(name)" }
   public func socket(of name: MachineName) -> String { "\(path)/\(name)/control.sock" }
+  /// Where machines attach to a switch.
+  public func ports(of name: MachineName) -> String { "\(path)/\(name)/ports.sock" }
   func lock(of name: MachineName) -> String { "\(path)/\(name)/lock" }
 
   /// The machines that run now, by name. Leftovers of dead ones are removed on the way.
@@ -52,6 +70,7 @@ public struct RuntimeDirectory: Hashable, Sendable {
   /// Removes what a machine leaves in its folder. The caller holds the lock.
   func removeLeftovers(of name: MachineName) {
     _ = unsafe unlink(socket(of: name))
+    _ = unsafe unlink(ports(of: name))
     _ = unsafe unlink(lock(of: name))
     _ = unsafe rmdir(folder(of: name))
   }
@@ -59,6 +78,7 @@ public struct RuntimeDirectory: Hashable, Sendable {
   /// Creates the folder, or checks that the one that is there is ours alone: `/tmp` is open to all, and a folder (or
   /// symbolic link) that somebody else put there first must not be trusted.
   func create() throws(ControlError) {
+    if let outer { try RuntimeDirectory(path: outer).create() }
     if unsafe mkdir(path, 0o700) == 0 { return }
     guard errno == EEXIST else {
       throw ControlError(

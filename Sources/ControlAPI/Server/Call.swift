@@ -2,7 +2,8 @@
 
 /// A request as its handler sees it: routed, its parameters decoded, its body collected or ready to be pulled.
 struct Call: Sendable {
-  let control: any VirtualMachineControl
+  /// What the server serves.
+  let served: Served
   /// The values of `{…}` in the route's path.
   let parameters: [String: String]
   let query: [String: String]
@@ -10,6 +11,22 @@ struct Call: Sendable {
   /// The body of a route that streams.
   let stream: BodyPipe?
   let limits: ControlLimits
+
+  /// The machine. A route of the machine's table is never asked on a switch's socket.
+  var control: any VirtualMachineControl {
+    get throws(ControlError) {
+      guard case .machine(let machine) = served else { throw ControlError(.hostFailure, "not a machine's call") }
+      return machine
+    }
+  }
+
+  /// The switch, for the routes of its table.
+  var virtualSwitch: any SwitchControl {
+    get throws(ControlError) {
+      guard case .virtualSwitch(let control) = served else { throw ControlError(.hostFailure, "not a switch's call") }
+      return control
+    }
+  }
 
   func parameter(_ name: String) -> String { parameters[name] ?? "" }
 

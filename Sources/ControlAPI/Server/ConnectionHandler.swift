@@ -234,7 +234,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     guard let context else { return }
     isAnswering = true
     let call = Call(
-      control: server.control, parameters: exchange.parameters, query: exchange.query, body: body, stream: stream,
+      served: server.served, parameters: exchange.parameters, query: exchange.query, body: body, stream: stream,
       limits: server.limits)
     let answer = Answer(channel: context.channel, handler: NIOLoopBound(self, eventLoop: server.eventLoop))
     let route = exchange.route

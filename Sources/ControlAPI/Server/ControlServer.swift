@@ -14,15 +14,15 @@ import Synchronization
 
 /// What the connections of a server share.
 final class ServerContext: Sendable {
-  let control: any VirtualMachineControl
+  let served: Served
   let routes: [Route]
   let limits: ControlLimits
   let eventLoop: any EventLoop
   private let stopping = Atomic(false)
 
-  init(control: any VirtualMachineControl, routes: [Route], limits: ControlLimits, eventLoop: any EventLoop) {
-    self.control = control
-    self.routes = routes
+  init(_ served: Served, limits: ControlLimits, eventLoop: any EventLoop) {
+    self.served = served
+    routes = served.routes
     self.limits = limits
     self.eventLoop = eventLoop
   }
@@ -55,9 +55,22 @@ public final class ControlServer: Sendable {
     serving control: any VirtualMachineControl, on socket: consuming Descriptor,
     limits: ControlLimits = ControlLimits()
   ) async throws(ControlError) -> ControlServer {
+    try await start(.machine(control), on: socket, limits: limits)
+  }
+
+  /// The same for a virtual switch.
+  public static func start(
+    serving control: any SwitchControl, on socket: consuming Descriptor, limits: ControlLimits = ControlLimits()
+  ) async throws(ControlError) -> ControlServer {
+    try await start(.virtualSwitch(control), on: socket, limits: limits)
+  }
+
+  private static func start(
+    _ served: Served, on socket: consuming Descriptor, limits: ControlLimits
+  ) async throws(ControlError) -> ControlServer {
     let socket = socket.take()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let context = ServerContext(control: control, routes: Routes.all, limits: limits, eventLoop: group.next())
+    let context = ServerContext(served, limits: limits, eventLoop: group.next())
     do {
       let ledger = try await group.next().submit {
         NIOLoopBound(ConnectionLedger(limit: limits.connections), eventLoop: context.eventLoop)

@@ -51,7 +51,7 @@ extension Routes {
       since = number
     }
     guard try call.flag("follow") else {
-      let lines = call.control.events.past(since: since ?? 0).flatMap { StrictJSON.encode($0) }
+      let lines = try call.control.events.past(since: since ?? 0).flatMap { StrictJSON.encode($0) }
       return .lines(lines)
     }
     let events = try call.control.events.follow(since: since)
@@ -62,7 +62,7 @@ extension Routes {
   }
 
   static func console(_ call: Call) throws(ControlError) -> ConsoleHub {
-    guard let console = call.control.console else {
+    guard let console = try call.control.console else {
       throw ControlError(
         .wrongState, "the machine has no serial console that can be attached",
         remedy: "start it without `--serial off`")

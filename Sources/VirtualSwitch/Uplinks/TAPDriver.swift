@@ -31,6 +31,7 @@ final class TAPDriver: FrameDriver {
 
   func open() throws(SwitchError) -> [Int32] {
     let existed = unsafe clinux_interface_index(name) > 0
+    if existed, !isTAP { throw .notATAP(name) }
     if existed, carrier == true { throw .interfaceBusy(name) }
     var numbers: [Int32] = []
     for queue in 0..<queues {
@@ -49,6 +50,11 @@ final class TAPDriver: FrameDriver {
   }
 
   func close() { table.close() }
+
+  /// As far as /sys tells.
+  private var isTAP: Bool {
+    unsafe access("/sys/class/net/\(name)", F_OK) != 0 || access("/sys/class/net/\(name)/tun_flags", F_OK) == 0
+  }
 
   /// Whether somebody holds a queue of it, where that can be seen: only while the device is up.
   private var carrier: Bool? {
