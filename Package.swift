@@ -152,13 +152,14 @@ let package = Package(
     .testTarget(
       name: "CommandTests",
       dependencies: [
-        "lis", "VirtualMachine", "VirtualDisks", "ControlAPI",
+        "lis", "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     .testTarget(
       name: "VirtualMachineTests",
       dependencies: [
-        "VirtualMachine", "VirtualDisks", "ControlAPI", "Partition", "ServiceProviders", "DeviceProtocols", "VMBusHost",
+        "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI", "Partition", "ServiceProviders",
+        "DeviceProtocols", "VMBusHost",
         "VMBus",
       ],
       swiftSettings: settings),

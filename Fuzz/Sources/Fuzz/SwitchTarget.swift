@@ -44,7 +44,8 @@ enum SwitchTarget {
   }
 
   private static func address(_ script: inout Script) -> MACAddress {
-    script.oneIn(8) ? MACAddress(rawValue: script.word64()) : MACAddress(rawValue: 0x0200_0000_0000 | UInt64(script.choice(8)))
+    script.oneIn(8)
+      ? MACAddress(rawValue: script.word64()) : MACAddress(rawValue: 0x0200_0000_0000 | UInt64(script.choice(8)))
   }
 
   static func run(_ script: inout Script) {
@@ -60,7 +61,9 @@ enum SwitchTarget {
           tcp4Segmentation: sink.takesOffloads, tcp6Segmentation: sink.takesOffloads,
           udpSegmentation: sink.takesOffloads)
         let name = "port\(script.choice(10))"
-        guard let port = try? engine.connect(name, settings(&script), capabilities: capabilities, sink: sink) else { break }
+        guard let port = try? engine.connect(name, settings(&script), capabilities: capabilities, sink: sink) else {
+          break
+        }
         ports.append((port, port.makeSender()))
       case 2: if !ports.isEmpty { ports.remove(at: script.choice(ports.count)).port.disconnect() }
       case 3: if !ports.isEmpty { try? ports[script.choice(ports.count)].port.set(settings(&script)) }
@@ -80,7 +83,8 @@ enum SwitchTarget {
       }
     }
     for _ in 0..<script.choice(3) { frame += [0x81, 0, 0, UInt8(script.choice(4))] }
-    frame += [[0x08, 0x00], [0x86, 0xdd], [0x81, 0x00], [0x88, 0xa8]][script.choice(4)] + script.take(script.choice(128))
+    frame +=
+      [[0x08, 0x00], [0x86, 0xdd], [0x81, 0x00], [0x88, 0xa8]][script.choice(4)] + script.take(script.choice(128))
     if script.oneIn(3) { frame += [UInt8](repeating: script.byte(), count: script.choice(256) * 40) }
     var offloads = FrameOffloads()
     if script.oneIn(2) { offloads.checksum = .needed(start: script.mostly(34), offset: script.mostly(16)) }
