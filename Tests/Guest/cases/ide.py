@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 
+from harness import image
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
 
@@ -335,8 +336,77 @@ def taken_in_use(suite, guest):
             expect_equal(after[0], before[0], "requests to the emulated disk")
 
 
+def across_kexec(suite, guest):
+    """The next kernel, by kexec or by force, finds both interfaces as the first one did."""
+    path = image_file(suite, "disk.vhdx", "96M")
+    files = {"boot/vmlinuz": image.kernel(guest).read_bytes(), "boot/initramfs":
+             image.initramfs_with_disks(guest).read_bytes()}
+    with Machine(suite, guest, processors=2, memory="768M", disks=True, daemons=False, files=files,
+                 options=["--ide", str(path)]) as vm:
+        vm.sh(FILES + "modprobe hv_storvsc")
+        disk = appears(vm, "synthetic")
+        vm.sh(f"/usr/sbin/mke2fs -q -F -t ext4 /dev/{disk}", 120)
+        first = write_file(vm, disk, "first")
+        with suite.check("kexec: the disk goes back to ata_piix, and to the channel again"):
+            vm.sh("kexec -l /boot/vmlinuz --initrd=/boot/initramfs --command-line=\"$(cat /proc/cmdline)\"", 120)
+            since = vm.console.mark()
+            vm.console.send(b"0 kexec -e\n")
+            vm.rebooted(since)
+            expect_equal(vm.show()["resets"], 0, "resets")
+            expect_equal(drive(vm)["interface"], "emulated", "interface")
+            vm.sh(FILES + TAKE_IDE)
+            expect_equal(hash_file(vm, appears(vm, "emulated"), "first"), first, "hash")
+            vm.sh("rmmod ata_piix; modprobe hv_storvsc")
+            expect_equal(hash_file(vm, appears(vm, "synthetic"), "first"), first, "hash")
+        with suite.check("a reset by force while the channel is busy: the same"):
+            disk = disks(vm)["synthetic"]
+            vm.sh(f"setsid sh -c 'while :; do dd if=/dev/{disk} of=/dev/null bs=64k iflag=direct; done' "
+                  ">/dev/null 2>&1 </dev/null &")
+            vm.sh("sleep 1")
+            since = vm.console.mark()
+            vm.lis("vm", "restart", vm.name, "--reset")
+            vm.rebooted(since)
+            expect_equal(drive(vm)["interface"], "emulated", "interface")
+            vm.sh(FILES + TAKE_IDE)
+            expect_equal(hash_file(vm, appears(vm, "emulated"), "first"), first, "hash")
+
+
+def speed(suite, guest):
+    """Reads of 4 KiB, one at a time, by both interfaces in turn."""
+    path = disk(suite, f"{guest}-speed.raw")
+    count = 2000
+    with Machine(suite, guest, disks=True, daemons=False, options=["--ide", f"{path},format=raw"]) as vm:
+        vm.sh(FILES)
+        rates = {"emulated": [], "synthetic": []}
+        trips_of = {}
+        for _ in range(5):
+            for face, load, unload in [("emulated", TAKE_IDE, "rmmod ata_piix"),
+                                       ("synthetic", "modprobe hv_storvsc", "rmmod hv_storvsc")]:
+                vm.sh(load)
+                name = appears(vm, face)
+                vm.sh(f"dd if=/dev/{name} of=/dev/null bs=4k count=200 iflag=direct 2>/dev/null")
+                before = vm.show()["statistics"]
+                said = vm.sh(f"cat /proc/uptime; dd if=/dev/{name} of=/dev/null bs=4k count={count} iflag=direct 2>/dev/null;"
+                             " cat /proc/uptime", 180)
+                after = vm.show()["statistics"]
+                start, end = (float(line.split()[0]) for line in said.splitlines())
+                rates[face].append(count / (end - start))
+                trips_of[face] = {key: (after[key] - before.get(key, 0)) / count for key in after
+                                  if key.startswith(("exits.", "kvm.", "ide.b")) and after[key] > before.get(key, 0) + count / 50}
+                vm.sh(f"sleep 1; {unload}")
+        with suite.check("the channel is faster"):
+            for face, found in rates.items():
+                suite.note(f"{face}: {sorted(found)[len(found) // 2]:.0f} reads a second; for each: "
+                           + ", ".join(f"{key} {value:.2f}" for key, value in sorted(trips_of[face].items())))
+            ratios = sorted(two / one for one, two in zip(rates["emulated"], rates["synthetic"]))
+            suite.note(f"synthetic to emulated: median {ratios[len(ratios) // 2]:.1f} of {ratios}")
+            expect(ratios[len(ratios) // 2] > 1, str(ratios))
+
+
 case("IDE hand-over, 6.1-standard", depth="normal", guest="6.1-standard", processors=2)(hand_over)
 case("IDE hand-over, 6.12-standard", depth="full", guest="6.12-standard", processors=1)(hand_over)
 case("IDE with both drivers, 6.1-standard", depth="full", guest="6.1-standard", processors=1)(both_drivers)
 case("IDE with both drivers, 6.12-standard", depth="normal", guest="6.12-standard", processors=2)(both_drivers)
 case("IDE taken over in use, 6.12-standard", depth="full", guest="6.12-standard")(taken_in_use)
+case("IDE across kexec, 6.12-standard", depth="full", guest="6.12-standard")(across_kexec)
+case("IDE speed of both interfaces, 6.1-standard", depth="full", guest="6.1-standard")(speed)
