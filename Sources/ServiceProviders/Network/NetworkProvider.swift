@@ -278,3 +278,8 @@ extension NetworkChannel {
     queue(NetworkAnswer(transactionID: id, status: status, kind: .empty))
   }
 }
+
+extension NetworkProvider {
+  /// Bytes of the sections that the receive buffer is divided into; 0: there is none.
+  public var sectionSize: Int { settings.receive.map { Int($0.sectionSize) } ?? 0 }
+}
