@@ -29,6 +29,7 @@ let package = Package(
     .library(name: "VirtualDisks", targets: ["VirtualDisks"]),
     .library(name: "StoreDoubles", targets: ["StoreDoubles"]),
     .library(name: "VirtualSwitch", targets: ["VirtualSwitch"]),
+    .library(name: "HostSystem", targets: ["HostSystem"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

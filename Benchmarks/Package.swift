@@ -18,6 +18,12 @@ let package = Package(
       dependencies: ["CAllocationCount", "CRingPair", .product(name: "VMBus", package: "swift-lis")],
       swiftSettings: settings),
     .executableTarget(
+      name: "SwitchBench",
+      dependencies: [
+        "CAllocationCount", .product(name: "VirtualSwitch", package: "swift-lis"),
+        .product(name: "HostSystem", package: "swift-lis"),
+      ], swiftSettings: settings),
+    .executableTarget(
       name: "StorageBench",
       dependencies: [
         "CAllocationCount",

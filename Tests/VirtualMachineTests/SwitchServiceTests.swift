@@ -67,7 +67,7 @@ import VirtualSwitch
       try SwitchService(
         MachineName.parse("office"), kind: .external, uplink: .interface("listest9"), mtu: 1500, portSocket: path)
     }
-    #expect(error?.code == .input)
+    #expect(error?.code == .notFound)
     #expect(!FileManager.default.fileExists(atPath: path))
     let mtu = failure {
       try SwitchService(MachineName.parse("office"), kind: .private, uplink: nil, mtu: 67, portSocket: path)

@@ -152,6 +152,8 @@ import Testing
     #expect(machine.forward(whole, from: source).drop == nil)
     #expect(machine.forward(Frames.ethernet(to: b, from: a, payload: []), from: source).drop == nil)
     #expect(machine.forward(Frames.ethernet(to: b, from: .zero), from: source).drop == .badSource)
+    // As a target it is an address that nobody has.
+    #expect(ids(machine.forward(Frames.ethernet(to: .zero, from: a), from: source)) == [1])
     #expect(machine.forward(Frames.ethernet(to: b, from: .broadcast), from: source).drop == .badSource)
     for last in UInt64(0)..<17 {
       let group = MACAddress(rawValue: 0x0180_c200_0000 + last)

@@ -65,8 +65,8 @@ extension ControlError {
     case .notPermitted, .noPasst: code = .hostUnsupported
     case .vlanOutOfRange, .emptyTrunk, .unusableAddress, .payloadOutOfRange: code = .configuration
     case .full, .refused, .closed: code = .wrongState
-    case .notATAP: code = .input
-    case .passtFailed, .captureFailed, .system: code = .hostFailure
+    case .notATAP, .captureFailed: code = .input
+    case .passtFailed, .system: code = .hostFailure
     }
     self.init(code, error.description, remedy: error.remedy)
   }

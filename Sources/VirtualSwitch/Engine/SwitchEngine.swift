@@ -11,14 +11,27 @@ import Synchronization
 /// Locks: `control` (one change of ports at a time), then `wiring` (who is at a port), then `machine` (the decision), then
 /// a sink's own.
 public final class SwitchEngine: Sendable {
-  struct Slot {
+  /// Does not change, so that whoever sends may hold it without copying what it consists of.
+  final class Slot: Sendable {
     let name: String
     let kind: PortKind
     let detail: String
     /// Tells a port from the one that had its place before.
     let generation: UInt64
     let sink: any SwitchPortSink
-    var capabilities: PortCapabilities
+    let capabilities: PortCapabilities
+
+    init(
+      name: String, kind: PortKind, detail: String, generation: UInt64, sink: any SwitchPortSink,
+      capabilities: PortCapabilities
+    ) {
+      self.name = name
+      self.kind = kind
+      self.detail = detail
+      self.generation = generation
+      self.sink = sink
+      self.capabilities = capabilities
+    }
   }
 
   struct Wiring {
@@ -104,8 +117,10 @@ public final class SwitchEngine: Sendable {
 
   func set(_ capabilities: PortCapabilities, at port: PortID, _ generation: UInt64) {
     wiring.write { wiring in
-      guard Self.slot(wiring, port, generation) != nil else { return }
-      wiring.slots[Int(port.rawValue)]?.capabilities = capabilities
+      guard let old = Self.slot(wiring, port, generation) else { return }
+      wiring.slots[Int(port.rawValue)] = Slot(
+        name: old.name, kind: old.kind, detail: old.detail, generation: generation, sink: old.sink,
+        capabilities: capabilities)
     }
   }
 

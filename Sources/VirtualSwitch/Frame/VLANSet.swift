@@ -2,9 +2,10 @@
 
 /// A set of VLANs: what a trunk carries. Written `1-10,20,100-199`.
 public struct VLANSet: Hashable, Sendable, CustomStringConvertible {
-  private var words: InlineArray<64, UInt64>
+  /// On the heap: a port's settings are copied for frames, and 512 bytes would be much for that.
+  private var words: [UInt64]
 
-  public init() { words = InlineArray(repeating: 0) }
+  public init() { words = [UInt64](repeating: 0, count: 64) }
 
   public init(_ ids: some Sequence<VLANID>) {
     self.init()
@@ -49,8 +50,8 @@ public struct VLANSet: Hashable, Sendable, CustomStringConvertible {
     words[number >> 6] |= 1 << UInt64(number & 63)
   }
 
-  public var isEmpty: Bool { words.indices.allSatisfy { words[$0] == 0 } }
-  public var count: Int { words.indices.reduce(0) { $0 + words[$1].nonzeroBitCount } }
+  public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
+  public var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
   /// Ascending.
   public var ids: [VLANID] { (1...4094).map { VLANID(rawValue: $0) }.filter(contains) }
@@ -67,14 +68,6 @@ public struct VLANSet: Hashable, Sendable, CustomStringConvertible {
       }
     }
     return parts.joined(separator: ",")
-  }
-
-  public static func == (left: VLANSet, right: VLANSet) -> Bool {
-    left.words.indices.allSatisfy { left.words[$0] == right.words[$0] }
-  }
-
-  public func hash(into hasher: inout Hasher) {
-    for index in words.indices { hasher.combine(words[index]) }
   }
 
   /// The set as 512 bytes: bit n of byte n / 8.

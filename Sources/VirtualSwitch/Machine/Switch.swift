@@ -18,6 +18,8 @@ public struct Switch: Sendable {
   var ports: [Port?]
   private(set) var connected = PortSet()
   private var table: MACTable
+  /// Each port's own address, or 0: looked through for every frame.
+  private var owners = [UInt64](repeating: 0, count: maximumPorts)
   /// Addresses that found no room in the table.
   public private(set) var unlearned: UInt64 = 0
 
@@ -37,12 +39,14 @@ public struct Switch: Sendable {
     let port = PortID(rawValue: UInt8(place))
     if let address = settings.address, owner(of: address) != nil { throw .addressTaken(address, by: "") }
     ports[place] = Port(settings: settings)
+    owners[place] = settings.address?.rawValue ?? 0
     connected.insert(port)
     return port
   }
 
   public mutating func disconnect(_ port: PortID) {
     ports[Int(port.rawValue)] = nil
+    owners[Int(port.rawValue)] = 0
     connected.remove(port)
     table.forget(port)
   }
@@ -55,6 +59,7 @@ public struct Switch: Sendable {
       throw .addressTaken(address, by: "")
     }
     ports[Int(port.rawValue)]?.settings = settings
+    owners[Int(port.rawValue)] = settings.address?.rawValue ?? 0
     table.forget(port)
   }
 
@@ -76,7 +81,8 @@ public struct Switch: Sendable {
 
   /// The port whose own address this is.
   func owner(of address: MACAddress) -> PortID? {
-    for port in connected where ports[Int(port.rawValue)]?.settings.address == address { return port }
+    guard address != .zero else { return nil }
+    for port in connected where owners[Int(port.rawValue)] == address.rawValue { return port }
     return nil
   }
 
@@ -209,6 +215,7 @@ public struct Switch: Sendable {
       let id = PortID(rawValue: UInt8(port))
       guard (ports[port] != nil) == connected.contains(id) else { return false }
       if ports[port] == nil, table.count(of: id) != 0 { return false }
+      guard owners[port] == ports[port]?.settings.address?.rawValue ?? 0 else { return false }
       count += table.count(of: id)
     }
     return count == table.count && count <= table.capacity && table.all(now: 0).count == count

@@ -26,6 +26,8 @@ struct SwitchServe: AsyncParsableCommand {
 
   private func serve() async throws(ControlError) {
     let name = target.name
+    // It must not keep the folder in use that it was started in.
+    _ = unsafe chdir("/")
     let uplink = try options.uplink(of: name)
     let claim = try claim(name)
     defer { claim.release() }
