@@ -207,6 +207,8 @@ int clinux_messages_accept(int listener) {
 long clinux_send(int socket, const struct iovec *vector, int count) {
   struct msghdr message = {.msg_iov = (struct iovec *)vector, .msg_iovlen = (size_t)count};
   ssize_t sent = sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  // A character device, opened so that it does not block.
+  if (sent < 0 && errno == ENOTSOCK) sent = writev(socket, vector, count);
   return sent < 0 ? -errno : sent;
 }
 
@@ -214,6 +216,7 @@ long clinux_receive(int socket, void *room, size_t count) {
   struct iovec vector = {.iov_base = room, .iov_len = count};
   struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
   ssize_t got = recvmsg(socket, &message, MSG_DONTWAIT);
+  if (got < 0 && errno == ENOTSOCK) got = read(socket, room, count);
   if (got < 0) return -errno;
   return message.msg_flags & MSG_TRUNC ? -EMSGSIZE : got;
 }

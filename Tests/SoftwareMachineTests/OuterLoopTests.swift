@@ -21,7 +21,8 @@ import Testing
     let null = try Descriptor.open("/dev/null", O_RDWR)
     let process = try ChildProcess("/bin/sleep", ["1000"], descriptors: [null.number, null.number, null.number])
     let machine = RunningMachine(
-      process: process, port: port.first, serial: serial.first, messages: messages.first)
+      process: process, port: port.first, serial: serial.first, messages: messages.first,
+      networks: try NetworkStreams())
     var pump = LinkPump(role: .outer, port: machine.port.number)
     pump.link.sendStart(
       StartRecord(ordersLength: 0, wallClock: 1, seed: [UInt8](repeating: 7, count: StartRecord.seedSize), files: []),
@@ -88,7 +89,8 @@ import Testing
       "/bin/sh", ["-c", "echo qemu: no such luck >&2"],
       descriptors: [null.number, messages.second.number, messages.second.number])
     let machine = RunningMachine(
-      process: process, port: port.first, serial: serial.first, messages: messages.first)
+      process: process, port: port.first, serial: serial.first, messages: messages.first,
+      networks: try NetworkStreams())
     let pump = LinkPump(role: .outer, port: machine.port.number)
     var loop = OuterLoop(pump: pump, machine: machine, listener: -1, interrupts: try Interrupts())
     #expect(throws: SoftwareMachineError.qemu("qemu: no such luck")) { try loop.run().get() }

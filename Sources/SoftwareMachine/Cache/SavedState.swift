@@ -45,6 +45,7 @@ struct SavedState {
         let monitor = try Descriptor.socketPair()
         let images = try Descriptor.socketPair()
         let window = try DataWindow.memory()
+        let networks = try NetworkStreams()
         let messages = try Descriptor.pipe()
         Stream.setNonblocking(messages.first.number)
         let process = try ChildProcess(
@@ -52,7 +53,7 @@ struct SavedState {
           descriptors: [
             null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
             monitor.second.number, images.second.number, window.number,
-          ])
+          ] + networks.descriptors)
         defer { process.killAndWait() }
         try waitUntilReady(process, serial: serial.first.number, messages: messages.first.number, interrupts)
         // Let the kernel finish what it does in the background before everything stands still for good.

@@ -16,7 +16,10 @@ struct QEMUCommand: Equatable {
   /// The link for image files, and the memory that their data goes through (`DataWindow`).
   static let images: Int32 = 6
   static let window: Int32 = 7
-  static let firstFile: Int32 = 8
+  /// The streams of network frames, one for each of the machine's ways out.
+  static let network: Int32 = 8
+  static let networkCount = 8
+  static let firstFile = network + Int32(networkCount)
 
   /// Devices that a state is saved with; a run has the same ones.
   static let diskCount = 2
@@ -29,13 +32,21 @@ struct QEMUCommand: Equatable {
       "-smp", "1", "-m", "\(memoryMebibytes)M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
       "-chardev", "socket,id=serial,fd=\(serial)", "-device", "isa-serial,chardev=serial",
       "-chardev", "socket,id=port,fd=\(port)",
-      "-device", "virtio-serial-pci,id=ports,addr=3,disable-legacy=on,max_ports=3",
+      "-device",
+      "virtio-serial-pci,id=ports,addr=3,disable-legacy=on,max_ports=\(InnerNetwork.firstPort + networkCount)",
       "-device", "virtserialport,chardev=port,bus=ports.0,nr=1,name=lis",
       "-chardev", "socket,id=images,fd=\(images)",
       "-device", "virtserialport,chardev=images,bus=ports.0,nr=\(InnerImages.portNumber),name=lis-images",
       "-object", "memory-backend-file,id=window,mem-path=/proc/self/fd/\(window),size=\(DataWindow.byteCount),share=on",
       "-device", "ivshmem-plain,memdev=window,master=on,addr=\(4 + diskCount)",
     ]
+      + (0..<networkCount).flatMap {
+        [
+          "-chardev", "socket,id=network\($0),fd=\(Int(network) + $0)",
+          "-device",
+          "virtserialport,chardev=network\($0),bus=ports.0,nr=\(InnerNetwork.firstPort + $0),name=lis-network-\($0)",
+        ]
+      }
       + (0..<diskCount).flatMap {
         ["-device", "virtio-blk-pci,drive=disk\($0),addr=\(4 + $0),disable-legacy=on,romfile="]
       }

@@ -11,24 +11,28 @@ struct RunningMachine: ~Copyable {
   let serial: Descriptor
   /// QEMU's own standard output and error.
   let messages: Descriptor
+  let networks: NetworkStreams
 }
 
 extension RunningMachine {
   init(
     qemu: String, memoryMebibytes: Int, state: borrowing Descriptor, images: borrowing Descriptor,
-    window: borrowing Descriptor, files: [Int32]
+    window: borrowing Descriptor, networks: [Int32], files: [Int32]
   ) throws(SystemError) {
     let null = try Descriptor.open("/dev/null", O_RDWR)
     let messages = try Descriptor.pipe()
     let port = try Descriptor.socketPair()
     let serial = try Descriptor.socketPair()
+    let networks = try NetworkStreams(used: networks)
     let process = try ChildProcess(
       qemu, QEMUCommand.restore(memoryMebibytes: memoryMebibytes, fileCount: files.count),
       descriptors: [
         null.number, messages.second.number, messages.second.number, port.second.number, serial.second.number,
         state.number, images.number, window.number,
-      ] + files)
+      ] + networks.descriptors + files)
     // QEMU's ends close here: what it closes is closed.
-    self.init(process: process, port: port.first, serial: serial.first, messages: messages.first)
+    self.init(
+      process: process, port: port.first, serial: serial.first, messages: messages.first,
+      networks: networks)
   }
 }

@@ -30,6 +30,9 @@ public struct SoftwareMachine: Sendable {
     public var images = ImageGrants()
     /// Called once with the error's number when `output` takes no more.
     public var lost: @Sendable (Int32) -> Void = { _ in }
+    /// QEMU's ends of the streams of network frames (`FrameStream`), at most eight: the inner program finds them in this
+    /// order (`InnerNetwork`). They are not closed.
+    public var networks: [Int32] = []
     /// Sees the requests with small bodies of API clients, before the inner program does.
     public var clientRequest: (@Sendable (ClientRequest) -> Void)?
     /// Gets a line of progress while something long happens (first start: fetching, building, saving).
@@ -104,7 +107,8 @@ public struct SoftwareMachine: Sendable {
     let window = try DataWindow.memory()
     let link = try Descriptor.socketPair()
     let machine = try RunningMachine(
-      qemu: qemu, memoryMebibytes: memory, state: state, images: link.second, window: window, files: files)
+      qemu: qemu, memoryMebibytes: memory, state: state, images: link.second, window: window,
+      networks: configuration.networks, files: files)
     var pump = LinkPump(role: .outer, port: machine.port.number)
     pump.link.sendStart(
       StartRecord(

@@ -80,7 +80,8 @@ public final class VirtualMachine: Sendable {
       machine: configuration.name, processors: configuration.processors, port: port, events: events,
       opener: files.images, space: space)
     network = NetworkGroup(
-      machine: configuration.name, processors: configuration.processors, port: port, events: events)
+      machine: configuration.name, processors: configuration.processors, place: files.networks, port: port,
+      events: events)
     do throws(ControlError) {
       try storage.open(configuration.disks)
       do throws(ControlError) {

@@ -19,17 +19,6 @@ final class NetworkGroup: Sendable {
     let device: NetworkAdapterDevice
   }
 
-  /// Adapters with the same way out share it; each has a user-mode network of its own.
-  private struct WayKey: Hashable {
-    let connection: NetworkConnection
-    let owner: String?
-
-    init(_ configuration: NetworkAdapterConfiguration) {
-      connection = configuration.connection
-      owner = configuration.connection == .user ? configuration.name : nil
-    }
-  }
-
   /// A switch of this process with one way out, and how many adapters use it.
   private struct Way {
     let engine: SwitchEngine
@@ -43,17 +32,19 @@ final class NetworkGroup: Sendable {
 
   private let machine: String
   private let processors: Int
+  private let place: NetworkPlace
   private let port: PartitionPort
   private let events: EventLog
   private let state = Mutex(State())
-  private let changes = Mutex<[WayKey: Way]>([:])
+  private let changes = Mutex<[NetworkWay: Way]>([:])
   private let bus = AtomicLazyReference<PartitionBus>()
   /// What channels' threads report, they report under locks.
   private let reports = DispatchQueue(label: "swift-lis.network-reports")
 
-  init(machine: String, processors: Int, port: PartitionPort, events: EventLog) {
+  init(machine: String, processors: Int, place: NetworkPlace, port: PartitionPort, events: EventLog) {
     self.machine = machine
     self.processors = processors
+    self.place = place
     self.port = port
     self.events = events
   }
@@ -194,21 +185,18 @@ final class NetworkGroup: Sendable {
 
   // MARK: Plugs
 
-  private func plug(_ entry: Entry, _ ways: inout [WayKey: Way]) throws(ControlError) {
+  private func plug(_ entry: Entry, _ ways: inout [NetworkWay: Way]) throws(ControlError) {
     let configuration = entry.configuration
+    guard let way = NetworkWay(configuration) else { return }
     do throws(SwitchError) {
-      switch configuration.connection {
-      case .none: return
-      case .user, .tap, .interface:
-        let engine = try way(configuration, &ways)
-        do throws(SwitchError) {
-          _ = try entry.device.connect { sink, capabilities throws(SwitchError) in
-            try engine.connect(configuration.name, configuration.portSettings, capabilities: capabilities, sink: sink)
-          }
-        } catch {
-          release(configuration, &ways)
-          throw error
+      let engine = try engine(way, configuration, &ways)
+      do throws(SwitchError) {
+        _ = try entry.device.connect { sink, capabilities throws(SwitchError) in
+          try engine.connect(configuration.name, configuration.portSettings, capabilities: capabilities, sink: sink)
         }
+      } catch {
+        release(way, &ways)
+        throw error
       }
     } catch {
       throw ControlError(error)
@@ -216,44 +204,34 @@ final class NetworkGroup: Sendable {
     entry.device.setLink(isUp: true)
   }
 
-  private func unplug(_ entry: Entry, _ ways: inout [WayKey: Way]) {
+  private func unplug(_ entry: Entry, _ ways: inout [NetworkWay: Way]) {
     let old = try? entry.device.connect { _, _ in nil }
     guard let old else { return }
     old.disconnect()
     entry.device.setLink(isUp: false)
-    switch entry.configuration.connection {
-    case .user, .tap, .interface: release(entry.configuration, &ways)
-    case .none: break
-    }
+    if let way = NetworkWay(entry.configuration) { release(way, &ways) }
   }
 
   /// The switch with this way out, made when nobody has it yet.
-  private func way(
-    _ configuration: NetworkAdapterConfiguration, _ ways: inout [WayKey: Way]
+  private func engine(
+    _ way: NetworkWay, _ configuration: NetworkAdapterConfiguration, _ ways: inout [NetworkWay: Way]
   ) throws(SwitchError) -> SwitchEngine {
-    if let way = ways[WayKey(configuration)] {
-      ways[WayKey(configuration)] = Way(engine: way.engine, users: way.users + 1)
-      return way.engine
+    if let known = ways[way] {
+      ways[way] = Way(engine: known.engine, users: known.users + 1)
+      return known.engine
     }
-    let engine = SwitchEngine(name: "\(configuration.connection)")
-    let uplink: Uplink
-    switch configuration.connection {
-    case .user: uplink = .passt(configuration.forwards)
-    case .tap(let name): uplink = .tap(name)
-    case .interface(let name): uplink = .interface(name)
-    case .none: return engine
-    }
-    try engine.add(uplink, named: "uplink", .uplink(maximumPayload: configuration.maximumPayload))
-    ways[WayKey(configuration)] = Way(engine: engine, users: 1)
+    let engine = SwitchEngine(name: "\(way.connection)")
+    let uplink = try place.uplink(way, configuration)
+    try engine.add(uplink, named: "uplink", .uplink(maximumPayload: NetworkAdapterConfiguration.payloads.upperBound))
+    ways[way] = Way(engine: engine, users: 1)
     return engine
   }
 
-  private func release(_ configuration: NetworkAdapterConfiguration, _ ways: inout [WayKey: Way]) {
-    let key = WayKey(configuration)
-    guard var way = ways[key] else { return }
-    way.users -= 1
-    ways[key] = way.users > 0 ? way : nil
-    if way.users == 0 { way.engine.stop() }
+  private func release(_ way: NetworkWay, _ ways: inout [NetworkWay: Way]) {
+    guard var known = ways[way] else { return }
+    known.users -= 1
+    ways[way] = known.users > 0 ? known : nil
+    if known.users == 0 { known.engine.stop() }
   }
 
   // MARK: To look at

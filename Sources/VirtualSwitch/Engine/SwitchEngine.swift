@@ -156,7 +156,7 @@ public final class SwitchEngine: Sendable {
       guard control.uplinks[name] == nil else { throw .nameTaken(name) }
       let way = UplinkPort(driver)
       let runner = try DriverRunner("uplink", driver, way)
-      (driver as? PasstDriver)?.whenPending { [weak runner] in runner?.wakeUp() }
+      driver.whenPending { [weak runner] in runner?.wakeUp() }
       let port = try connect(
         name, settings, kind: .uplink, detail: driver.detail, capabilities: driver.capabilities, sink: way)
       way.connected(port)

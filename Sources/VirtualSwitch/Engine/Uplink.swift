@@ -8,6 +8,8 @@ public enum Uplink: Hashable, Sendable {
   case interface(String)
   /// User-mode NAT, with ports of the host that lead inside.
   case passt([PortForwarding])
+  /// Frames in a stream of bytes, each behind its length: the two ends of a software machine.
+  case stream(FrameStreamSource)
   /// Another switch, by the path of its port socket; the name is the port's there.
   case socket(String, name: String)
 
@@ -17,6 +19,7 @@ public enum Uplink: Hashable, Sendable {
       TAPDriver(name, queues: queues, creates: creates, payload: settings.maximumPayload)
     case .interface(let name): PacketSocketDriver(name)
     case .passt(let forwardings): PasstDriver(forwardings, payload: settings.maximumPayload)
+    case .stream(let source): StreamDriver(source)
     case .socket(let path, let name):
       try RemoteDriver(
         path,

@@ -26,11 +26,14 @@ protocol FrameDriver: AnyObject, Sendable {
   /// Bytes wait for room of the first queue's descriptor; `writeOn` when there is some.
   var hasPending: Bool { get }
   func writeOn()
+  /// `wake` is to be called when bytes begin to wait.
+  func whenPending(_ wake: @escaping @Sendable () -> Void)
 }
 
 extension FrameDriver {
   var hasPending: Bool { false }
   func writeOn() {}
+  func whenPending(_ wake: @escaping @Sendable () -> Void) {}
 }
 
 enum ReceiveOutcome: Equatable {

@@ -11,19 +11,13 @@ final class PasstDriver: FrameDriver {
   private let forwardings: [PortForwarding]
   private let payload: Int
   private let program: String
-  private let table = DescriptorTable()
+  private let stream = FrameStream(peer: "passt")
   private struct Child {
     var process: Int32 = 0
     /// What it says on standard error.
     var words: Int32 = -1
   }
   private let child = Mutex(Child())
-  /// What the socket did not take of a frame that it took in part: it must follow before anything else.
-  private let pending = Mutex<[UInt8]>([])
-  private let isPending = Atomic(false)
-  /// Tells the runner to wait for room.
-  private let wake = Mutex<(@Sendable () -> Void)?>(nil)
-
   /// `payload`: the MTU that passt hands out.
   init(_ forwardings: [PortForwarding], payload: Int, program: String = "passt") {
     self.forwardings = forwardings
@@ -35,7 +29,7 @@ final class PasstDriver: FrameDriver {
   let capabilities = PortCapabilities.none
   var comesBack: Bool { true }
 
-  func whenPending(_ wake: @escaping @Sendable () -> Void) { self.wake.withLock { $0 = wake } }
+  func whenPending(_ wake: @escaping @Sendable () -> Void) { stream.whenPending(wake) }
 
   // MARK: The child
 
@@ -58,7 +52,7 @@ final class PasstDriver: FrameDriver {
     }
     if let words = earlyEnd() { throw .passtFailed(words) }
     let number = ours.take()
-    table.open([number])
+    stream.open(number)
     return [number]
   }
 
@@ -122,9 +116,7 @@ final class PasstDriver: FrameDriver {
   }
 
   func close() {
-    table.close()
-    pending.withLock { $0 = [] }
-    isPending.store(false, ordering: .relaxed)
+    stream.close()
     let child = self.child.withLock { child in
       defer { child = Child() }
       return child
@@ -145,52 +137,10 @@ final class PasstDriver: FrameDriver {
   func receive(
     queue: Int, into room: UnsafeMutableRawBufferPointer, carried: inout Int, _ take: (FrameView) -> Void
   ) -> ReceiveOutcome {
-    let got = table.with(queue: queue) { descriptor in
-      unsafe clinux_receive(descriptor, room.baseAddress.map { unsafe $0 + carried }, room.count - carried)
-    }
-    guard let got else { return .gone("closed") }
-    if got == -Int(EAGAIN) || got == -Int(EINTR) { return .empty }
-    guard got > 0 else { return .gone(got == 0 ? "passt has ended" : SystemError.message(Int32(-got))) }
-    carried += got
-    let bytes = unsafe UnsafeRawBufferPointer(rebasing: room[..<carried])
-    guard let used = unsafe StreamFrames.take(bytes, take) else { return .gone("passt sent a frame that is too long") }
-    carried -= used
-    if used > 0, carried > 0, let base = room.baseAddress { unsafe memmove(base, base + used, carried) }
-    return .more
+    unsafe stream.receive(into: room, carried: &carried, take)
   }
 
-  func transmit(_ frame: FrameView) -> Bool {
-    pending.withLock { pending in
-      guard pending.isEmpty || push(&pending) else { return false }
-      let length = UInt32(frame.byteCount).bigEndian
-      let total = frame.byteCount + 4
-      return unsafe withUnsafeBytes(of: length) { length in
-        unsafe frame.prefixed(length) { pieces in
-          let sent = table.with(queue: 0) { descriptor in
-            unsafe clinux_send(descriptor, pieces.baseAddress, Int32(pieces.count))
-          }
-          guard let sent, sent > 0 else { return false }
-          guard sent < total else { return true }
-          pending = unsafe [UInt8](unsafeUninitializedCapacity: total) { room, count in
-            count = unsafe FrameView(pieces: pieces, byteCount: total).copy(to: UnsafeMutableRawBufferPointer(room))
-          }
-          pending.removeFirst(sent)
-          isPending.store(true, ordering: .releasing)
-          wake.withLock { $0 }?()
-          return true
-        }
-      }
-    }
-  }
-
-  var hasPending: Bool { isPending.load(ordering: .acquiring) }
-  func writeOn() { pending.withLock { _ = push(&$0) } }
-
-  /// True: nothing waits any more.
-  private func push(_ pending: inout [UInt8]) -> Bool {
-    let outcome = table.with(queue: 0) { Stream.write($0, pending[...]) }
-    if case .bytes(let count) = outcome { pending.removeFirst(count) }
-    if pending.isEmpty { isPending.store(false, ordering: .releasing) }
-    return pending.isEmpty
-  }
+  func transmit(_ frame: FrameView) -> Bool { stream.transmit(frame) }
+  var hasPending: Bool { stream.hasPending }
+  func writeOn() { stream.writeOn() }
 }

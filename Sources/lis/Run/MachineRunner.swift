@@ -8,6 +8,7 @@ import SoftwareMachine
 import Synchronization
 import VirtualDisks
 import VirtualMachine
+import VirtualSwitch
 
 /// Runs one machine in the foreground: here on KVM, or in the software machine, whichever was chosen.
 enum MachineRunner {
@@ -106,6 +107,9 @@ enum MachineRunner {
     machine.input = input ?? -1
     machine.steered = steered
     machine.lost = { if let notice = ConsoleStreams.lossNotice($0) { say(notice) } }
+    let relay = try NetworkRelay(configuration.adapters)
+    defer { relay.stop() }
+    machine.networks = relay.descriptors
     let file = try SerialFile.open(configuration.serial)
     defer { if let file { close(file) } }
     if let file { machine.output = file }
@@ -148,6 +152,15 @@ enum MachineRunner {
     if let json = try? JSONEncoder().encode(orders) { _ = try? JSONDecoder().decode(Orders.self, from: json) }
   }
 
+  /// The inner ends of the streams that the outer process passes frames to.
+  private static func streams(_ configuration: VirtualMachineConfiguration) -> [NetworkWay: FrameStreamSource] {
+    var streams: [NetworkWay: FrameStreamSource] = [:]
+    for (index, way) in NetworkWay.all(configuration.adapters).enumerated() {
+      streams[way] = InnerNetwork.device(index).map { .device($0) }
+    }
+    return streams
+  }
+
   private static func carryOut(_ inner: InnerOrders) async -> Int32 {
     let say: @Sendable (String) -> Void = { StandardError.line($0) }
     do {
@@ -161,7 +174,7 @@ enum MachineRunner {
         kernel: BootFile(path: kernel.path, name: configuration.kernel, length: kernel.byteCount),
         initramfs: inner.files.dropFirst().first.map {
           BootFile(path: $0.path, name: configuration.initramfs, length: $0.byteCount)
-        }, images: InnerMachine.images)
+        }, images: InnerMachine.images, networks: .relayed(streams(configuration)))
       let accelerator = AcceleratorInUse(name: "software", reason: orders.reason, processID: orders.processID)
       let status = try await runHere(
         configuration, accelerator, files: files, socket: InnerMachine.controlSocket,

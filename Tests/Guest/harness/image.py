@@ -23,6 +23,7 @@ MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_gene
 # Only in the guests that have disks.
 DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix"]
 DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
+NETWORK_MODULES = ["hv_netvsc", "8021q"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
 
@@ -224,6 +225,17 @@ def initramfs_with_disks(guest):
         add_modules(archive, guest, DISK_MODULES, MODULES)
         return base.read_bytes() + archive.bytes()
     return cached(f"{guest}-disks-{key(guest)}.cpio", build)
+
+
+def initramfs_with_network(guest):
+    """The same with the adapter's driver and VLANs."""
+    base = initramfs(guest)
+
+    def build():
+        archive = Archive()
+        add_modules(archive, guest, NETWORK_MODULES, MODULES)
+        return base.read_bytes() + archive.bytes()
+    return cached(f"{guest}-network-{key(guest)}.cpio", build)
 
 
 def kernel(guest):

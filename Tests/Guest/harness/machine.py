@@ -45,7 +45,7 @@ class Machine:
     number = 0
 
     def __init__(self, suite, guest, processors=1, memory="384M", options=(), command_line="", daemons=True,
-                 files=None, kexec=False, disks=False):
+                 files=None, kexec=False, disks=False, network=False):
         Machine.number += 1
         self.suite = suite
         self.guest = guest
@@ -54,6 +54,8 @@ class Machine:
         self.folder.mkdir(parents=True)
         if disks:
             initramfs = image.initramfs_with_disks(guest)
+        elif network:
+            initramfs = image.initramfs_with_network(guest)
         else:
             initramfs = image.initramfs_with_kernel(guest) if kexec else image.initramfs(guest)
         if files:
