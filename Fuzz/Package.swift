@@ -24,6 +24,7 @@ let package = Package(
         .product(name: "ServiceClients", package: "swift-lis"),
         .product(name: "LegacyDevices", package: "swift-lis"),
         .product(name: "StorageWalk", package: "swift-lis"),
+        .product(name: "NetworkWalk", package: "swift-lis"),
         .product(name: "VirtualDisks", package: "swift-lis"),
         .product(name: "StoreDoubles", package: "swift-lis"),
         .product(name: "VirtualSwitch", package: "swift-lis"),

@@ -25,6 +25,8 @@ public struct NetworkWalk<Choice: Decisions> {
   public private(set) var coalesced = 0
   private var isClosing = false
   private let isJumbo: Bool
+  /// A page that nothing is ever in.
+  private let emptyPage: UInt64
 
   public init(decisions: Choice, version: NVSPVersion, isHostile: Bool) {
     self.decisions = decisions
@@ -36,6 +38,7 @@ public struct NetworkWalk<Choice: Decisions> {
     pair = NetworkPair(
       configuration, mtu: isJumbo ? 9000 : 1500, subChannels: UInt16(self.decisions.choice(4)),
       receivePages: isJumbo ? 96 : 32, ringBytes: 8192)
+    emptyPage = pair.memory.take(1)[0]
     pair.share()
   }
 
@@ -159,11 +162,15 @@ public struct NetworkWalk<Choice: Decisions> {
       put(isDangerous ? 0 : type, &payload, 0)
       if decisions.oneIn(2) { put(UInt32(decisions.choice(3)), &payload, 4) }
       if decisions.oneIn(2) { put(UInt32(decisions.choice(20)), &payload, 8) }
+      // Not the frames of before, which are still in their sections.
+      if type == 107 { put(decisions.oneIn(2) ? 0 : 7000 + UInt32(decisions.choice(256)), &payload, 12) }
+    } else if payload.count >= 4 {
+      payload[3] = 0xFF
     }
     var tail: [UInt8] = []
     if decisions.oneIn(3) {
       // Frames of nothing in particular, in memory that may not be there. Nothing of it may look like RNDIS.
-      let base = decisions.oneIn(4) ? 0 : NetworkPages.firstFrame + 511
+      let base = decisions.oneIn(4) ? 0 : emptyPage
       tail = NetworkGuest.tail([(1 + decisions.choice(3000), decisions.choice(1000), [base])])
       if decisions.oneIn(4) { tail[4] = UInt8(decisions.choice(256)) }
       if decisions.oneIn(4) { tail.removeLast(8) }
