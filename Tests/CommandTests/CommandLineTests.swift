@@ -13,6 +13,10 @@ import VirtualMachine
     try #require(try Lis.parseAsRoot(words) as? Command)
   }
 
+  private func parse<Command>(_ type: Command.Type, words: [String]) throws -> Command {
+    try #require(try Lis.parseAsRoot(words) as? Command)
+  }
+
   private func machine(_ words: String...) throws -> VirtualMachineConfiguration {
     try #require(try Lis.parseAsRoot(["run"] + words) as? Run).machine()
   }
@@ -152,6 +156,31 @@ import VirtualMachine
     let ide = try parse(VMDiskResize.self, "vm", "disk", "resize", "web", "primary-slave", "2G")
     #expect(ide.disk.address == .ide(.primarySlave))
     _ = try parse(VMDiskList.self, "vm", "disk", "list", "web", "--format", "json")
+    let lan = try parse(
+      VMNICAdd.self, "vm", "nic", "add", "web", "user", "--name", "lan", "--mac", "02:00:00:00:00:07", "--vlan",
+      "trunk 1-10,20 native 1", "--mtu", "9000", "--router-guard", "--channels", "2", "--forward", "tcp:2222:22",
+      "--forward", "udp:53:53", "--format", "json")
+    #expect(
+      lan.request
+        == NICRequest(
+          connection: "user", name: "lan", mac: "02:00:00:00:00:07", vlan: "trunk 1-10,20 native 1", mtu: 9000,
+          spoofing: false, isolated: false, routerGuard: true, dhcpGuard: false, channels: 2,
+          forwards: ["tcp:2222:22", "udp:53:53"]))
+    #expect(try parse(VMNICRemove.self, "vm", "nic", "remove", "web", "lan").nic.name == "lan")
+    let plug = try parse(VMNICConnect.self, "vm", "nic", "connect", "web", "nic0", "tap:tap1")
+    #expect(plug.nic.name == "nic0" && plug.plug.request == NICConnectionRequest(connection: "tap:tap1"))
+    _ = try parse(VMNICDisconnect.self, "vm", "nic", "disconnect", "web", "nic0")
+    #expect(try parse(VMNICLink.self, "vm", "nic", "link", "web", "nic0", "down").link == .down)
+    for mode in ["untagged", "access 5", "trunk all", "trunk 1-10,20 native 1"] {
+      let words = mode.split(separator: " ").map(String.init)
+      #expect(try parse(VMNICVLAN.self, words: ["vm", "nic", "vlan", "web", "nic0"] + words).mode == mode)
+      #expect(try parse(VMNICVLAN.self, "vm", "nic", "vlan", "web", "nic0", mode).mode == mode)
+    }
+    let capture = try parse(
+      VMNICCapture.self, "vm", "nic", "capture", "web", "nic0", "a.pcapng", "--snap-length", "64", "--overwrite")
+    #expect(capture.path == "a.pcapng" && capture.snapLength == 64 && capture.overwrite && !capture.stop)
+    #expect(try parse(VMNICCapture.self, "vm", "nic", "capture", "web", "nic0", "--stop").stop)
+    _ = try parse(VMNICList.self, "vm", "nic", "list", "web", "--format", "json")
     _ = try parse(VMNMI.self, "vm", "nmi", "web")
     _ = try parse(VMThaw.self, "vm", "thaw", "web")
   }
@@ -167,7 +196,13 @@ import VirtualMachine
     ["vm", "disk", "add", "web", "d", "--controller", "4"], ["vm", "disk", "add", "web", "d", "--sector-size", "520"],
     ["vm", "disk", "add", "web", "d", "--disk-format", "qcow2"], ["vm", "disk", "remove", "web", "1"],
     ["vm", "disk", "resize", "web", "0:1", "large"], ["vm", "dvd", "insert", "web"],
-    ["vm", "dvd", "eject", "web", "--drive", "0:64"], ["events", "web", "--past", "--new"],
+    ["vm", "dvd", "eject", "web", "--drive", "0:64"], ["vm", "nic", "add", "web"], ["vm", "nic", "remove", "web"],
+    ["vm", "nic", "add", "web", "user", "--mtu", "many"], ["vm", "nic", "link", "web", "nic0", "sideways"],
+    ["vm", "nic", "vlan", "web", "nic0"], ["vm", "nic", "capture", "web", "nic0"],
+    ["vm", "nic", "capture", "web", "nic0", "a", "--stop"],
+    ["vm", "nic", "capture", "web", "nic0", "--stop", "--overwrite"],
+    ["vm", "nic", "capture", "web", "nic0", "a", "--snap-length", "63"], ["vm", "nic", "connect", "web", "nic0"],
+    ["events", "web", "--past", "--new"],
     ["events", "web", "--since", "-1"],
   ])
   func usageErrors(words: [String]) {
@@ -176,6 +211,45 @@ import VirtualMachine
       Issue.record("accepted")
     } catch {
       #expect(Lis.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+    }
+  }
+
+  @Test(arguments: [
+    (["add", "web", "tun:x"], "<connection>: \"tun:x\" is nothing to connect an adapter to; use user, tap:NAME"),
+    (["add", "web", "tap:a-name-that-is-too-long"], "<connection>:"),
+    (["add", "web", "user", "--mac", "01:00:5e:00:00:01"], "--mac: 01:00:5e:00:00:01 cannot be an adapter's address"),
+    (["add", "web", "user", "--mac", "00:00:00:00:00:00"], "--mac: 00:00:00:00:00:00 cannot be"),
+    (["add", "web", "user", "--mac", "12"], "--mac: \"12\" is not a MAC address; use the form 00:15:5d:01:02:03"),
+    (["add", "web", "user", "--mtu", "1279"], "--mtu: mtu cannot be \"1279\"; use 1280 to 9216"),
+    (["add", "web", "user", "--mtu", "9217"], "--mtu: mtu cannot be \"9217\"; use 1280 to 9216"),
+    (["add", "web", "user", "--vlan", "5"], "--vlan: \"5\" is no VLAN mode; use untagged, access ID"),
+    (
+      ["add", "web", "user", "--vlan", "access 4095"],
+      "--vlan: \"4095\" is no VLAN's number; use a number from 1 to 4094"
+    ),
+    (["add", "web", "user", "--name", "a/b"], "--name: \"a/b\" cannot be an adapter's name"),
+    (
+      ["add", "web", "tap:t", "--forward", "1:2"],
+      "--forward: ports are forwarded to adapters with user networking only"
+    ),
+    (["add", "web", "user", "--forward", "tcp:0:22"], "--forward: \"tcp:0:22\" is no port to forward"),
+    (["add", "web", "user", "--channels", "9"], "--channels: channels cannot be \"9\"; use 1 to 8"),
+    (["connect", "web", "nic0", "bridge:br0"], "<connection>: \"bridge:br0\" is nothing to connect"),
+    (["connect", "web", "nic0", "none", "--forward", "1:2"], "--forward:"),
+    (["vlan", "web", "nic0", "access", "0"], "<mode>: \"0\" is no VLAN's number; use a number from 1 to 4094"),
+    (["vlan", "web", "nic0", "trunk", "1-"], "<mode>: \"1-\" is no list of VLANs; use numbers from 1 to 4094"),
+    (["vlan", "web", "nic0", "trunk", "10-1"], "<mode>: \"10-1\" is no list of VLANs"),
+    (["vlan", "web", "nic0", "trunk", "5", "native"], "<mode>: \"trunk 5 native\" is no VLAN mode"),
+    (["vlan", "web", "nic0", "trunk", "5", "native", "4095"], "<mode>: \"4095\" is no VLAN's number"),
+    (["vlan", "web", "nic0", "5"], "<mode>: \"5\" is no VLAN mode"),
+  ])
+  func whatIsWrongWithANetworkAdapter(words: [String], message: String) {
+    do {
+      _ = try Lis.parseAsRoot(["vm", "nic"] + words)
+      Issue.record("accepted")
+    } catch {
+      #expect(Lis.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+      #expect(Lis.message(for: error).contains(message), "\(Lis.message(for: error))")
     }
   }
 

@@ -17,6 +17,7 @@ final class FakeMachine: VirtualMachineControl {
     var disks: [DiskAddress: AttachedDisk] = [:]
     /// Of DVD drives that the guest has locked.
     var locked: Set<DiskAddress> = []
+    var nics: [AttachedAdapter] = []
     var frozen = false
     var copyEnd: ControlError?
   }
@@ -138,6 +139,74 @@ final class FakeMachine: VirtualMachineControl {
       try body(&disk)
       state.disks[address] = disk
       return disk
+    }
+  }
+
+  func nics() async throws(ControlError) -> [AttachedAdapter] { state.value.withLock { $0.nics } }
+
+  func addNIC(_ request: NICRequest) async throws(ControlError) -> AttachedAdapter {
+    try state.value.withLock { state throws(ControlError) in
+      let name = request.name ?? "nic\(state.nics.count)"
+      guard !state.nics.contains(where: { $0.name == name }) else {
+        throw ControlError(.alreadyExists, "a network adapter named \(name) is there already")
+      }
+      let nic = AttachedAdapter(
+        name: name, mac: request.mac ?? "00:15:5d:00:00:01", connection: request.connection,
+        link: request.connection == "none" ? .down : .up, vlan: request.vlan ?? "untagged",
+        maximumMTU: request.mtu ?? 1500, spoofing: request.spoofing ?? false, isolated: request.isolated ?? false,
+        routerGuard: request.routerGuard ?? false, dhcpGuard: request.dhcpGuard ?? false,
+        forwards: request.forwards ?? [])
+      state.nics.append(nic)
+      return nic
+    }
+  }
+
+  func removeNIC(_ name: String) async throws(ControlError) {
+    _ = try change(nic: name) { _ in }
+    state.value.withLock { $0.nics.removeAll { $0.name == name } }
+  }
+
+  func connectNIC(_ name: String, _ request: NICConnectionRequest) async throws(ControlError) -> AttachedAdapter {
+    try change(nic: name) { nic in
+      nic.connection = request.connection
+      nic.forwards = request.forwards ?? []
+      nic.link = request.connection == "none" ? .down : .up
+    }
+  }
+
+  func setLink(ofNIC name: String, _ link: AttachedAdapter.Link) async throws(ControlError) -> AttachedAdapter {
+    try change(nic: name) { $0.link = link }
+  }
+
+  func setVLAN(ofNIC name: String, _ vlan: String) async throws(ControlError) -> AttachedAdapter {
+    try change(nic: name) { $0.vlan = vlan }
+  }
+
+  func startCapture(ofNIC name: String, _ request: NICCaptureRequest) async throws(ControlError) -> AdapterCapture {
+    let capture = AdapterCapture(path: request.path)
+    _ = try change(nic: name) { nic throws(ControlError) in
+      guard nic.capture == nil else { throw ControlError(.wrongState, "\(name) is being captured already") }
+      nic.capture = capture
+    }
+    return capture
+  }
+
+  func stopCapture(ofNIC name: String) async throws(ControlError) -> AdapterCapture {
+    let old = state.value.withLock { state in state.nics.first { $0.name == name }?.capture }
+    _ = try change(nic: name) { $0.capture = nil }
+    guard let old else { throw ControlError(.wrongState, "\(name) is not being captured") }
+    return old
+  }
+
+  private func change(
+    nic name: String, _ body: (inout AttachedAdapter) throws(ControlError) -> Void
+  ) throws(ControlError) -> AttachedAdapter {
+    try state.value.withLock { state throws(ControlError) in
+      guard let index = state.nics.firstIndex(where: { $0.name == name }) else {
+        throw ControlError.noNIC(name, among: state.nics.map(\.name))
+      }
+      try body(&state.nics[index])
+      return state.nics[index]
     }
   }
 

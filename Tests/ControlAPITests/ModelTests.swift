@@ -16,6 +16,7 @@ import Testing
     try roundTrip(Sample.disks)
     try roundTrip(Sample.ideDisks)
     for disk in Sample.ideDisks { #expect(disk.controller == nil && disk.lun == nil) }
+    try roundTrip(Sample.nics)
     try roundTrip(Event(sequence: 1, time: Sample.time, kind: .panic, message: "x", details: ["a": "b"]))
     try roundTrip(ControlError(.busy, "m", remedy: "r"))
     try roundTrip(ControlError(ControlError.Code(rawValue: "of a newer server"), "m"))

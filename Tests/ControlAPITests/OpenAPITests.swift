@@ -57,6 +57,11 @@ import Yams
     try check(DiskRequest.self, "DiskRequest")
     try check(DiskUpdate.self, "DiskUpdate")
     try check(DiscRequest.self, "DiscRequest")
+    try check(NICRequest.self, "NICRequest")
+    try check(NICConnectionRequest.self, "NICConnectionRequest")
+    try check(NICLinkRequest.self, "NICLinkRequest")
+    try check(NICVLANRequest.self, "NICVLANRequest")
+    try check(NICCaptureRequest.self, "NICCaptureRequest")
     try check(KeyValueUpdate.self, "ItemUpdate")
     try check(AdapterUpdate.self, "AddressesUpdate")
   }
@@ -78,6 +83,8 @@ import Yams
     try check(AttachedDisk.State.self, "Disk", "properties", "state")
     try check(AttachedDisk.Interface.self, "Disk", "properties", "interface")
     try check(IDEPlace.self, "IDEPlace")
+    try check(AttachedAdapter.Link.self, "NIC", "properties", "link")
+    try check(AttachedAdapter.Link.self, "NICLinkRequest", "properties", "link")
     try check(KeyValuePool.self, "Pool")
     try check(KeyValueItem.Kind.self, "ItemKind")
     try check(StopRequest.Mode.self, "StopRequest", "properties", "mode")
@@ -95,6 +102,7 @@ import Yams
         $0.disks[drive] = AttachedDisk(
           at: drive, kind: .dvd, path: nil, sizeBytes: 0, readOnly: true, state: .empty)
         for disk in Sample.ideDisks { $0.disks[disk.address] = disk }
+        $0.nics = Sample.nics
         $0.addresses["x"] = AdapterAddresses(adapter: "x", addresses: ["192.0.2.1"], subnets: ["24"])
       }
       var seen: Set<String> = []
@@ -116,7 +124,8 @@ import Yams
       let document = try OpenAPI()
       let schema = try #require(document.root["components"]?["schemas"]?["Failure"])
       for request in [
-        "GET /absent", "DELETE /v1/disks/ide/primary-master", "PUT /v1/machine", "GET /v1/kvp/external/absent",
+        "GET /absent", "GET /v1/nics/absent", "DELETE /v1/disks/ide/primary-master", "PUT /v1/machine",
+        "GET /v1/kvp/external/absent",
         "POST /v1/snapshot/thaw", "GET /v1/events?x=1",
       ] {
         let answer = try await RawClient.exchange(harness.socket, "\(request) HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -168,6 +177,15 @@ import Yams
     ("DELETE /v1/disks/{controller}/{unit}", request("DELETE", "/v1/disks/0/5")),
     ("PUT /v1/disks/{controller}/{unit}/disc", request("PUT", "/v1/disks/1/0/disc", "{\"path\":\"/d.iso\"}")),
     ("DELETE /v1/disks/{controller}/{unit}/disc", request("DELETE", "/v1/disks/1/0/disc?force=true")),
+    ("POST /v1/nics", request("POST", "/v1/nics", "{\"connection\":\"tap:tap1\",\"name\":\"x\",\"mtu\":9000}")),
+    ("GET /v1/nics", request("GET", "/v1/nics")),
+    ("GET /v1/nics/{name}", request("GET", "/v1/nics/lan")),
+    ("PUT /v1/nics/{name}/connection", request("PUT", "/v1/nics/x/connection", "{\"connection\":\"user\"}")),
+    ("PUT /v1/nics/{name}/link", request("PUT", "/v1/nics/x/link", "{\"link\":\"down\"}")),
+    ("PUT /v1/nics/{name}/vlan", request("PUT", "/v1/nics/x/vlan", "{\"vlan\":\"access 5\"}")),
+    ("POST /v1/nics/{name}/capture", request("POST", "/v1/nics/x/capture", "{\"path\":\"/x.pcapng\"}")),
+    ("DELETE /v1/nics/{name}/capture", request("DELETE", "/v1/nics/x/capture")),
+    ("DELETE /v1/nics/{name}", request("DELETE", "/v1/nics/x")),
     ("GET /v1/services", request("GET", "/v1/services")),
     ("PATCH /v1/services/{service}", request("PATCH", "/v1/services/time", "{\"enabled\":false}")),
     ("GET /v1/kvp/{pool}", request("GET", "/v1/kvp/external")),

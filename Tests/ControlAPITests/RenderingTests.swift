@@ -30,6 +30,10 @@ import Testing
         0:2   dvd   -       -       read-only      empty     0 B    0 B      -
         3:63  disk  1 MiB   vhd     write-through  no space  0 B    0 B      /vms/full\\n.vhd
 
+        NIC   MAC                CONNECTION  LINK  VLAN                    MTU   CHANNELS  VERSION  SENT   RECEIVED  DROPPED  CAPTURE
+        lan   02:00:00:00:00:07  tap:tap0    up    trunk 1-10,20 native 1  1500  2         6.1      3 MiB  40 KiB    7        /tmp/lan\\n.pcapng
+        nic1  00:15:5d:01:02:04  none        down  untagged                1500  0         -        0 B    0 B       0        -
+
         SERVICE    STATE      VERSION  FRAMEWORK  TITLE
         heartbeat  ready      3.0      3.0        Heartbeat
         kvp        no daemon  -        -          Key-Value Pair Exchange: no answer for 30 s
@@ -56,6 +60,17 @@ import Testing
         """)
     #expect(Rendering(.json).disks(Sample.disks).contains("\"state\" : \"empty\""))
     #expect(Rendering(.json).disk(Sample.disks[0]).contains("\"readBytes\" : 3145728"))
+  }
+
+  @Test func networkAdapters() {
+    #expect(table.nics([]) == "no network adapters\n")
+    #expect(table.nic(Sample.nics[1]).hasPrefix("NIC   MAC"))
+    #expect(Rendering(.json).nics(Sample.nics).contains("\"spoofed\" : 2"))
+    #expect(Rendering(.json).nic(Sample.nics[0]).contains("\"vlan\" : \"trunk 1-10,20 native 1\""))
+    #expect(
+      table.capture(AdapterCapture(path: "/a\u{1b}.pcapng", frames: 7, leftOut: 1, failure: "no space"))
+        == "/a\\u{1b}.pcapng: 7 frames, 1 left out because the file was slow; not written any more: no space\n")
+    #expect(Rendering(.json).capture(AdapterCapture(path: "/a")).contains("\"frames\" : 0"))
   }
 
   @Test func machines() throws {

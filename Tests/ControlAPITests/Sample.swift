@@ -32,6 +32,20 @@ enum Sample {
       writeCache: false, state: .empty),
   ]
 
+  static let nics = [
+    AttachedAdapter(
+      name: "lan", mac: "00:15:5d:01:02:03", guestMAC: "02:00:00:00:00:07", connection: "tap:tap0",
+      vlan: "trunk 1-10,20 native 1", maximumMTU: 9000, mtu: 1500, channels: 2, version: "6.1", spoofing: true,
+      isolated: true, routerGuard: true, dhcpGuard: true,
+      counters: AdapterCounters(
+        sentFrames: 10, sentBytes: 3 << 20, receivedFrames: 20, receivedBytes: 40960, sendErrors: 1,
+        receiveErrors: 2, withoutBuffer: 3),
+      port: AdapterPort(framesFromGuest: 10, framesToGuest: 20, drops: ["vlan": 5, "spoofed": 2]),
+      capture: AdapterCapture(path: "/tmp/lan\n.pcapng", frames: 7, leftOut: 1, failure: "no space")),
+    AttachedAdapter(
+      name: "nic1", mac: "00:15:5d:01:02:04", connection: "none", link: .down, forwards: ["tcp:2222:22"]),
+  ]
+
   static let machine = MachineDescription(
     name: "web", state: .running, processID: 4711, accelerator: "kvm", acceleratorReason: "/dev/kvm is usable",
     processors: 2, memoryBytes: 512 << 20, startedAt: time, uptimeSeconds: 3725.5, resets: 1,
@@ -45,7 +59,7 @@ enum Sample {
           id: 2, name: "Shutdown", classID: "0e0b6031-5213-4934-818b-38d90ced39db",
           instanceID: "b6650ff7-33bc-4840-8048-e0676786f393", state: .offered),
       ]),
-    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time), disks: disks,
+    heartbeat: HeartbeatStatus(state: .ok, since: time, lastBeat: time), disks: disks, nics: nics,
     services: [
       ServiceStatus(name: .heartbeat, enabled: true, state: .ready, frameworkVersion: "3.0", version: "3.0"),
       ServiceStatus(name: .kvp, enabled: true, state: .noDaemon, detail: "no answer for 30 s"),

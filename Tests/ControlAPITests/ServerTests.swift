@@ -131,6 +131,69 @@ import Testing
     }
   }
 
+  @Test func changesNetworkAdapters() async throws {
+    try await Harness.run { harness in
+      let client = harness.client
+      let first = try await client.addNIC(NICRequest(connection: "tap:tap0", mtu: 9000))
+      #expect(first.name == "nic0" && first.maximumMTU == 9000 && first.link == .up)
+      let second = try await client.addNIC(
+        NICRequest(
+          connection: "user", name: "a?b%#", mac: "02:00:00:00:00:01", vlan: "access 5", spoofing: true,
+          isolated: true, routerGuard: true, dhcpGuard: true, channels: 2, forwards: ["tcp:2222:22"]))
+      #expect(second.forwards == ["tcp:2222:22"] && second.vlan == "access 5" && second.dhcpGuard)
+      #expect(try await client.nics() == [first, second])
+      #expect(try await client.connectNIC("a?b%#", NICConnectionRequest(connection: "none")).link == .down)
+      #expect(try await client.setLink(ofNIC: "nic0", .down).link == .down)
+      #expect(try await client.setVLAN(ofNIC: "nic0", "trunk 1-10,20 native 1").vlan == "trunk 1-10,20 native 1")
+      let capture = try await client.startCapture(ofNIC: "nic0", NICCaptureRequest(path: "/x", snapLength: 64))
+      #expect(capture == AdapterCapture(path: "/x"))
+      let again = await failure { try await client.startCapture(ofNIC: "nic0", NICCaptureRequest(path: "/y")) }
+      #expect(again?.code == .wrongState && again?.code.exitCode == .refused)
+      #expect(try await client.stopCapture(ofNIC: "nic0").path == "/x")
+      #expect(await failure { try await client.stopCapture(ofNIC: "nic0") }?.code == .wrongState)
+      let taken = await failure { try await client.addNIC(NICRequest(connection: "none", name: "nic0")) }
+      #expect(taken?.code == .alreadyExists)
+      try await client.removeNIC("a?b%#")
+      let gone = await failure { try await client.removeNIC("a?b%#") }
+      #expect(gone?.message == "no network adapter named \"a?b%#\"" && gone?.remedy == "there are nic0")
+      try await client.removeNIC("nic0")
+      let none = await failure { try await client.setVLAN(ofNIC: "nic0", "untagged") }
+      #expect(none?.code == .notFound && none?.remedy?.contains("the machine has none") == true)
+    }
+  }
+
+  @Test(arguments: [
+    ("POST /v1/nics", "{}", "field \\\"connection\\\" is missing"),
+    ("POST /v1/nics", #"{"connection":null}"#, "must be text, not null"),
+    ("POST /v1/nics", #"{"connection":["user"]}"#, "must be text"),
+    ("POST /v1/nics", #"{"connection":"user","mtu":"9000"}"#, "field \\\"mtu\\\""),
+    ("POST /v1/nics", #"{"connection":"user","mtu":1500.5}"#, "not valid JSON"),
+    ("POST /v1/nics", #"{"connection":"user","channels":1e99}"#, "not valid JSON"),
+    ("POST /v1/nics", #"{"connection":"user","forwards":"tcp:1:2"}"#, "field \\\"forwards\\\""),
+    ("POST /v1/nics", #"{"connection":"user","forwards":[1]}"#, "field \\\"forwards"),
+    ("POST /v1/nics", #"{"connection":"user","spoofing":1}"#, "must be true or false"),
+    ("POST /v1/nics", #"{"connection":"user","vlan":5}"#, "must be text"),
+    ("POST /v1/nics", #"{"connection":"user","MAC":"x"}"#, "unknown field \\\"MAC\\\""),
+    ("POST /v1/nics", #"{"connection":"user","connection":"none"}"#, "is given twice"),
+    ("PUT /v1/nics/lan/link", #"{"link":"sideways"}"#, "has a value that is not known"),
+    ("PUT /v1/nics/lan/link", #"{"link":true}"#, "field \\\"link\\\""),
+    ("PUT /v1/nics/lan/vlan", #"{"vlan":{"access":5}}"#, "must be text"),
+    ("PUT /v1/nics/lan/connection", "[]", "the body must be"),
+    ("POST /v1/nics/lan/capture", #"{"path":"relative"}"#, "is not an absolute path"),
+    ("POST /v1/nics/lan/capture", #"{"path":"/a\u0000b"}"#, "is not an absolute path"),
+    ("POST /v1/nics/lan/capture", #"{"path":"/a","snapLength":63}"#, "use 64 to 262144"),
+    ("POST /v1/nics/lan/capture", #"{"path":"/a","snapLength":-1}"#, "use 64 to 262144"),
+  ])
+  func refusesBodiesAboutNetworkAdapters(request: String, body: String, message: String) async throws {
+    try await Harness.run { harness in
+      harness.machine.state.value.withLock { $0.nics = Sample.nics }
+      let answer = try await RawClient.exchange(
+        harness.socket, "\(request) HTTP/1.1\r\nHost: x\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      #expect(answer.status == 400 && answer.body.contains(message), "\(answer.text)")
+      #expect(try await harness.client.nics() == Sample.nics)
+    }
+  }
+
   @Test func switchesServices() async throws {
     try await Harness.run { harness in
       do {

@@ -26,8 +26,8 @@ public struct Event: Codable, Hashable, Sendable {
     /// A disk was added, removed or resized, its disc changed, its interface changed, or a request to it failed; details:
     /// `controller` and `lun`, or `position`; `path`, `change`, `error`.
     public static let disk = Kind(rawValue: "disk")
-    /// A network adapter was added, removed, plugged in or out, or its guest has taken another address; details:
-    /// `adapter`.
+    /// A network adapter was added, removed, plugged in or out, its link, VLANs or capture changed, or its guest has
+    /// taken another address; details: `adapter`, `change` and what became of it.
     public static let network = Kind(rawValue: "network")
     /// Something of the guest's was refused; rate-limited at its source.
     public static let refusal = Kind(rawValue: "refusal")

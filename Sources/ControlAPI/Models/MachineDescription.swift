@@ -21,6 +21,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
   public var bus: BusDescription
   public var heartbeat: HeartbeatStatus
   public var disks: [AttachedDisk]
+  public var nics: [AttachedAdapter]
   public var services: [ServiceStatus]
   /// The last crash the guest reported since the machine started.
   public var crash: CrashReport?
@@ -31,7 +32,8 @@ public struct MachineDescription: Codable, Hashable, Sendable {
     name: String, state: MachineState, processID: Int32, accelerator: String, acceleratorReason: String,
     processors: Int, memoryBytes: UInt64, startedAt: Timestamp, uptimeSeconds: Double, resets: Int = 0,
     bus: BusDescription, heartbeat: HeartbeatStatus,
-    disks: [AttachedDisk] = [], services: [ServiceStatus], crash: CrashReport? = nil, statistics: [String: UInt64] = [:]
+    disks: [AttachedDisk] = [], nics: [AttachedAdapter] = [], services: [ServiceStatus], crash: CrashReport? = nil,
+    statistics: [String: UInt64] = [:]
   ) {
     self.name = name
     self.state = state
@@ -46,6 +48,7 @@ public struct MachineDescription: Codable, Hashable, Sendable {
     self.bus = bus
     self.heartbeat = heartbeat
     self.disks = disks
+    self.nics = nics
     self.services = services
     self.crash = crash
     self.statistics = statistics

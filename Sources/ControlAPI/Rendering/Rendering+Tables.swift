@@ -75,6 +75,7 @@ extension Rendering {
     }
     var text = TextTable.pairs(pairs, style)
     if !machine.disks.isEmpty { text += "\n" + table(machine.disks) }
+    if !machine.nics.isEmpty { text += "\n" + table(machine.nics) }
     if !machine.services.isEmpty { text += "\n" + table(machine.services) }
     if !machine.bus.channels.isEmpty { text += "\n" + table(machine.bus.channels) }
     if statistics, !machine.statistics.isEmpty {

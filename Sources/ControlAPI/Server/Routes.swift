@@ -4,7 +4,8 @@ import NIOHTTP1
 
 /// The route table: the API in one screen. `docs/openapi.yaml` documents exactly these; a test compares the two.
 enum Routes {
-  static let all: [Route] = machine + disks + services + keyValue + adapters + files + snapshot + streams
+  static let all: [Route] =
+    machine + disks + nics + services + keyValue + adapters + files + snapshot + streams
 
   static let machine = [
     Route(.GET, "/v1/machine") { call throws(ControlError) in .value(try await call.control.describe()) },

@@ -38,6 +38,21 @@ public protocol VirtualMachineControl: Sendable {
   /// `.wrongState` for a drive that the guest has locked, unless `force`.
   func ejectDisc(at address: DiskAddress, force: Bool) async throws(ControlError) -> AttachedDisk
 
+  func nics() async throws(ControlError) -> [AttachedAdapter]
+  /// `.badRequest` for texts that mean nothing; `.alreadyExists` for a name or address that another adapter has.
+  func addNIC(_ request: NICRequest) async throws(ControlError) -> AttachedAdapter
+  /// This and the following: `.notFound` for an unknown name.
+  func removeNIC(_ name: String) async throws(ControlError)
+  /// After an error the adapter is connected as it was.
+  func connectNIC(_ name: String, _ request: NICConnectionRequest) async throws(ControlError) -> AttachedAdapter
+  func setLink(ofNIC name: String, _ link: AttachedAdapter.Link) async throws(ControlError) -> AttachedAdapter
+  func setVLAN(ofNIC name: String, _ vlan: String) async throws(ControlError) -> AttachedAdapter
+  /// The path is absolute. `.wrongState` for an adapter that is not connected or captured already; `.alreadyExists` for
+  /// a file that is there, unless `overwrite`.
+  func startCapture(ofNIC name: String, _ request: NICCaptureRequest) async throws(ControlError) -> AdapterCapture
+  /// Returns when the file is whole. `.wrongState` where none runs.
+  func stopCapture(ofNIC name: String) async throws(ControlError) -> AdapterCapture
+
   func services() async throws(ControlError) -> [ServiceStatus]
   func setService(_ name: ServiceName, enabled: Bool) async throws(ControlError) -> ServiceStatus
 

@@ -96,10 +96,9 @@ extension NetworkAdapterConfiguration {
     }
   }
 
-  /// `vlan=5` is an access port; `trunk=1-10+20` a trunk, with `native=1` for frames without a tag.
+  /// `vlan=5` is an access port, as `vlan=access 5` is; `trunk=1-10+20` a trunk, with `native=1` for frames without a tag.
   private static func vlan(_ draft: DeviceDraft) throws(ConfigurationError) -> VLANMode {
     let ids = 1...4094
-    let access = try draft.number(Key.vlan.rawValue, in: ids)
     let native = try draft.number(Key.native.rawValue, in: ids)
     guard let trunk = draft.settings[Key.trunk.rawValue] else {
       guard native == nil else {
@@ -107,19 +106,20 @@ extension NetworkAdapterConfiguration {
           source: draft.settings[Key.native.rawValue]?.source ?? draft.source, "a native VLAN without a trunk",
           remedy: "give the trunk's VLANs, or use vlan")
       }
-      return access.map { .access(VLANID(rawValue: UInt16($0))) } ?? .untagged
+      guard let vlan = draft.settings[Key.vlan.rawValue] else { return .untagged }
+      if vlan.text.utf8.contains(UInt8(ascii: " ")) || vlan.text == "untagged" {
+        return try VLANMode(words: vlan.text, from: vlan.source)
+      }
+      let id = try draft.number(Key.vlan.rawValue, in: ids) ?? 0
+      return .access(VLANID(rawValue: UInt16(id)))
     }
-    guard access == nil else {
+    guard draft.settings[Key.vlan.rawValue] == nil else {
       throw ConfigurationError(
         source: trunk.source, "an adapter has either \"vlan\" or \"trunk\"", remedy: "remove one of them")
     }
-    let text = trunk.text == "all" ? "1-4094" : String(trunk.text.map { $0 == "+" ? "," : $0 })
-    guard let allowed = VLANSet(text) else {
-      throw ConfigurationError(
-        source: trunk.source, "\"\(trunk.text)\" is no list of VLANs",
-        remedy: "use numbers from 1 to 4094 and ranges, such as 1-10+20, or all")
-    }
-    return .trunk(allowed: allowed, native: native.map { VLANID(rawValue: UInt16($0)) } ?? .none)
+    return .trunk(
+      allowed: try VLANMode.list(trunk.text, trunk.source),
+      native: native.map { VLANID(rawValue: UInt16($0)) } ?? .none)
   }
 
   /// Microsoft's prefix, as Hyper-V gives its own adapters, and three bytes that are the same for the same names.

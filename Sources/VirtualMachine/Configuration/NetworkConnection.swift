@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an adapter is plugged into. People write `user`, `tap:NAME`, `interface:NAME` or `none`.
+import ControlAPI
+
+/// What an adapter is plugged into. People write `user`, `tap:NAME`, `interface:NAME`, `switch:NAME` or `none`.
 public enum NetworkConnection: Codable, Hashable, Sendable, CustomStringConvertible {
   /// The host's network through address translation, without privileges.
   case user
@@ -8,6 +10,8 @@ public enum NetworkConnection: Codable, Hashable, Sendable, CustomStringConverti
   case tap(String)
   /// A network interface of the host, beside whatever else the host does with it.
   case interface(String)
+  /// A switch that several machines share.
+  case `switch`(String)
   /// Nothing: the guest sees a cable that is not plugged in.
   case none
 
@@ -18,6 +22,11 @@ public enum NetworkConnection: Codable, Hashable, Sendable, CustomStringConverti
     default:
       guard let colon = text.firstIndex(of: ":") else { return nil }
       let name = String(text[text.index(after: colon)...])
+      if text.hasPrefix("switch:") {
+        guard MachineName(name) != nil else { return nil }
+        self = .switch(name)
+        return
+      }
       guard Self.isInterfaceName(name) else { return nil }
       switch text[..<colon] {
       case "tap": self = .tap(name)
@@ -38,10 +47,11 @@ public enum NetworkConnection: Codable, Hashable, Sendable, CustomStringConverti
     case .user: "user"
     case .tap(let name): "tap:\(name)"
     case .interface(let name): "interface:\(name)"
+    case .switch(let name): "switch:\(name)"
     case .none: "none"
     }
   }
 
   /// The forms there are, for messages.
-  static let forms = "user, tap:NAME, interface:NAME or none"
+  static let forms = "user, tap:NAME, interface:NAME, switch:NAME or none"
 }

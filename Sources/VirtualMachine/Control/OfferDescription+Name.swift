@@ -18,6 +18,7 @@ extension OfferDescription {
     case StorageController.ide(channel: 0, device: 0).classID:
       let plug = IDEPlace.allCases.first { $0.controller.instanceID == instanceID }
       return "IDE Disk" + (plug.map { " \($0.rawValue)" } ?? "") + place
+    case NetworkAdapter.classID: return "Network Adapter" + place
     default: return "unknown"
     }
   }

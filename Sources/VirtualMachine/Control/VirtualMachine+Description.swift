@@ -19,7 +19,8 @@ extension VirtualMachine {
       memoryBytes: configuration.memory.rawValue, startedAt: life.startedAt,
       uptimeSeconds: Double(MachineClock.monotonic() &- life.startedAtMonotonic) / 1e9, resets: life.resets,
       bus: Self.describe(bus), heartbeat: heartbeat(life),
-      disks: attachedDisks().map { ControlAPI.AttachedDisk($0) }, services: Self.statuses(services), crash: life.crash)
+      disks: attachedDisks().map { ControlAPI.AttachedDisk($0) }, nics: attachedAdapters(),
+      services: Self.statuses(services), crash: life.crash)
     machine.statistics = statistics(services, bus)
     return machine
   }

@@ -8,7 +8,7 @@ import VirtualDisks
 extension VirtualMachine {
   /// Changes wait for I/O, a guest's or a host's, so they have threads of their own: a machine whose disk hangs can be
   /// switched off. The groups make them one at a time.
-  private static let diskQueue = DispatchQueue(label: "swift-lis.disks", attributes: .concurrent)
+  private static let deviceQueue = DispatchQueue(label: "swift-lis.devices", attributes: .concurrent)
 
   public func disks() async throws(ControlError) -> [ControlAPI.AttachedDisk] {
     attachedDisks().map { ControlAPI.AttachedDisk($0) }
@@ -102,12 +102,13 @@ extension VirtualMachine {
     return ControlAPI.AttachedDisk(disk)
   }
 
-  private func change<R: Sendable>(
+  /// A change of disks or network adapters, off the cooperative pool.
+  func change<R: Sendable>(
     _ body: @escaping @Sendable () throws(ControlError) -> R
   ) async throws(ControlError) -> R {
     if life.value.isOver { throw Self.over }
     let result: Result<R, ControlError> = await withCheckedContinuation { continuation in
-      Self.diskQueue.async {
+      Self.deviceQueue.async {
         do throws(ControlError) {
           continuation.resume(returning: .success(try body()))
         } catch {

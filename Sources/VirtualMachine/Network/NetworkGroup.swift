@@ -14,29 +14,39 @@ import VirtualSwitch
 ///
 /// Changes come from control threads and may block; one at a time, under `changes`.
 final class NetworkGroup: Sendable {
-  private struct Entry {
+  struct Entry {
     var configuration: NetworkAdapterConfiguration
     let device: NetworkAdapterDevice
+    /// The switch that it has a port of, or (`isLinkDown`) is to have one of again; nil: it is connected to nothing.
+    var engine: SwitchEngine?
+    /// Its cable was taken out, on request.
+    var isLinkDown = false
+    /// Where its port is captured to.
+    var capture: String?
   }
 
   /// A switch of this process with one way out, and how many adapters use it.
-  private struct Way {
+  struct Way {
     let engine: SwitchEngine
     var users: Int
+    var maximumPayload: Int
   }
 
-  private struct State {
+  struct State {
     var entries: [Entry] = []
     var isStopped = false
   }
+
+  /// Cannot be an adapter's, which has no space in it.
+  private static let uplinkName = "way out"
 
   private let machine: String
   private let processors: Int
   private let place: NetworkPlace
   private let port: PartitionPort
-  private let events: EventLog
-  private let state = Mutex(State())
-  private let changes = Mutex<[NetworkWay: Way]>([:])
+  let events: EventLog
+  let state = Mutex(State())
+  let changes = Mutex<[NetworkWay: Way]>([:])
   private let bus = AtomicLazyReference<PartitionBus>()
   /// What channels' threads report, they report under locks.
   private let reports = DispatchQueue(label: "swift-lis.network-reports")
@@ -80,12 +90,12 @@ final class NetworkGroup: Sendable {
 
   /// Unplugs every adapter. The bus was reset before.
   func stop() {
-    let entries = state.withLock { state in
-      state.isStopped = true
-      defer { state.entries.removeAll() }
-      return state.entries
-    }
+    state.withLock { $0.isStopped = true }
     changes.withLock { ways in
+      let entries = state.withLock { state in
+        defer { state.entries.removeAll() }
+        return state.entries
+      }
       for entry in entries { unplug(entry, &ways) }
     }
   }
@@ -101,10 +111,13 @@ final class NetworkGroup: Sendable {
           .wrongState, "the machine has \(entries.count) network adapters already", remedy: "remove one of them first")
       }
       guard !entries.contains(where: { $0.configuration.name == adapter.name }) else {
-        throw ControlError(.alreadyExists, "a network adapter named \(adapter.name) is there already")
+        throw ControlError(
+          .alreadyExists, "a network adapter named \(adapter.name) is there already", remedy: "choose another name")
       }
-      guard !entries.contains(where: { $0.configuration.address == adapter.address }) else {
-        throw ControlError(.alreadyExists, "another network adapter has the address \(adapter.address)")
+      if let other = entries.first(where: { $0.configuration.address == adapter.address }) {
+        throw ControlError(
+          .alreadyExists, "the network adapter \(other.configuration.name) has the address \(adapter.address) already",
+          remedy: "give each an address of its own, or none")
       }
       var configuration = NetworkConfiguration(
         address: EthernetAddress(rawValue: adapter.address.rawValue), maximumMTU: UInt32(adapter.maximumPayload),
@@ -114,10 +127,11 @@ final class NetworkGroup: Sendable {
       let device = NetworkAdapterDevice(
         configuration, name: name, instanceID: .networkAdapter(machine, name), port: port,
         bus: { [weak self] in self?.bus.load() }, report: { [weak self] in self?.handle($0, of: name) })
-      let entry = Entry(configuration: adapter, device: device)
-      try plug(entry, &ways)
+      var entry = Entry(configuration: adapter, device: device)
+      try plug(&entry, &ways)
+      let plugged = entry
       let isStopped = state.withLock { state in
-        if !state.isStopped { state.entries.append(entry) }
+        if !state.isStopped { state.entries.append(plugged) }
         return state.isStopped
       }
       guard !isStopped else {
@@ -138,97 +152,191 @@ final class NetworkGroup: Sendable {
     }
   }
 
-  /// Plugs an adapter into something else, or (`none`) into nothing.
-  func connect(_ name: String, to connection: NetworkConnection) throws(ControlError) -> NetworkAdapterReport {
-    try change(name) { $0.connection = connection }
-  }
-
-  func setVLAN(_ vlan: VLANMode, of name: String) throws(ControlError) -> NetworkAdapterReport {
-    try change(name) { $0.vlan = vlan }
-  }
-
-  /// Unplugs it, and plugs it in as it is to be. When that fails it is put back as it was.
-  private func change(
-    _ name: String, _ change: (inout NetworkAdapterConfiguration) -> Void
+  /// Plugs an adapter into something else, or (`none`) into nothing. When that fails it stays where it was.
+  func connect(
+    _ name: String, to connection: NetworkConnection, _ forwards: [PortForwarding]
   ) throws(ControlError) -> NetworkAdapterReport {
     try changes.withLock { ways throws(ControlError) in
       let old = try find(name)
       var new = old
-      change(&new.configuration)
-      if new.configuration.connection == old.configuration.connection, let connection = old.device.port.connection {
-        do throws(SwitchError) { try connection.set(new.configuration.portSettings) } catch {
-          throw ControlError(error)
-        }
-      } else {
+      new.configuration.connection = connection
+      new.configuration.forwards = forwards
+      new.capture = nil
+      // Where it is already: nothing is to be done.
+      guard new.configuration != old.configuration else { return report(old) }
+      if let way = NetworkWay(new.configuration), way == NetworkWay(old.configuration) {
+        // The same ports of the host: the old way has to go first.
         unplug(old, &ways)
         do throws(ControlError) {
-          try plug(new, &ways)
+          try plug(&new, &ways)
         } catch {
-          try? plug(old, &ways)
+          new = old
+          new.capture = nil
+          do throws(ControlError) { try plug(&new, &ways) } catch {
+            new.configuration.connection = .none
+            new.configuration.forwards = []
+            new.engine = nil
+          }
+          keep(new)
           throw error
         }
+      } else {
+        try plug(&new, &ways)
+        endCapture(of: old)
+        if new.engine == nil { detach(new) }
+        release(old.configuration, &ways)
+        // So that the guest asks for its addresses anew.
+        if new.device.isLinkUp {
+          new.device.setLink(isUp: false)
+          new.device.setLink(isUp: true)
+        }
       }
-      state.withLock { state in
-        if let index = state.entries.firstIndex(where: { $0.device === new.device }) { state.entries[index] = new }
-      }
+      keep(new)
       return report(new)
     }
   }
 
-  private func find(_ name: String) throws(ControlError) -> Entry {
-    guard let entry = state.withLock({ $0.entries.first { $0.configuration.name == name } }) else {
-      throw ControlError(
-        .notFound, "no network adapter named \(name)", remedy: "`lis vm nic list` shows what there is")
+  /// Takes the cable out, or puts it back. What it leads to stays the adapter's.
+  func setLink(isUp: Bool, of name: String) throws(ControlError) -> NetworkAdapterReport {
+    try changes.withLock { _ throws(ControlError) in
+      var entry = try find(name)
+      guard entry.isLinkDown == isUp else { return report(entry) }
+      if isUp {
+        guard let engine = entry.engine else { throw Self.notConnected(name) }
+        do throws(SwitchError) { try attach(entry, to: engine) } catch { throw ControlError(error) }
+      } else {
+        guard entry.engine != nil else { throw Self.notConnected(name) }
+        endCapture(of: entry)
+        entry.capture = nil
+        detach(entry)
+      }
+      entry.isLinkDown = !isUp
+      keep(entry)
+      return report(entry)
+    }
+  }
+
+  func setVLAN(_ vlan: VLANMode, of name: String) throws(ControlError) -> NetworkAdapterReport {
+    try changes.withLock { ways throws(ControlError) in
+      let old = try find(name)
+      var entry = old
+      entry.configuration.vlan = vlan
+      if case .switch = entry.configuration.connection {
+        // The other switch judges the port, and is told when it is plugged in.
+        guard case .here = place else {
+          throw ControlError(
+            .hostUnsupported, "the software machine cannot change the VLAN of \(name) at a switch while it runs",
+            remedy: "change it at the switch's port, or give it to `lis run`")
+        }
+        unplug(old, &ways)
+        entry.capture = nil
+        do throws(ControlError) {
+          try plug(&entry, &ways)
+        } catch {
+          entry = old
+          entry.capture = nil
+          try? plug(&entry, &ways)
+          keep(entry)
+          throw error
+        }
+      } else {
+        do throws(SwitchError) {
+          try entry.device.port.connection?.set(entry.configuration.portSettings)
+        } catch {
+          throw ControlError(error)
+        }
+      }
+      keep(entry)
+      return report(entry)
+    }
+  }
+
+  func find(_ name: String) throws(ControlError) -> Entry {
+    let entries = state.withLock { $0.entries }
+    guard let entry = entries.first(where: { $0.configuration.name == name }) else {
+      throw ControlError.noNIC(name, among: entries.map(\.configuration.name))
     }
     return entry
   }
 
+  /// What a change has made of an adapter.
+  func keep(_ entry: Entry) {
+    state.withLock { state in
+      if let index = state.entries.firstIndex(where: { $0.device === entry.device }) { state.entries[index] = entry }
+    }
+  }
+
+  static func notConnected(_ name: String) -> ControlError {
+    ControlError(
+      .wrongState, "the network adapter \(name) is connected to nothing", remedy: "connect it: `lis vm nic connect`")
+  }
+
   // MARK: Plugs
 
-  private func plug(_ entry: Entry, _ ways: inout [NetworkWay: Way]) throws(ControlError) {
-    let configuration = entry.configuration
-    guard let way = NetworkWay(configuration) else { return }
+  /// Plugs it into what its configuration names, out of anything else. After an error nothing has changed.
+  private func plug(_ entry: inout Entry, _ ways: inout [NetworkWay: Way]) throws(ControlError) {
     do throws(SwitchError) {
-      let engine = try engine(way, configuration, &ways)
-      do throws(SwitchError) {
-        _ = try entry.device.connect { sink, capabilities throws(SwitchError) in
-          try engine.connect(configuration.name, configuration.portSettings, capabilities: capabilities, sink: sink)
+      let engine = try self.engine(entry.configuration, &ways)
+      if let engine, !entry.isLinkDown {
+        do throws(SwitchError) {
+          try attach(entry, to: engine)
+        } catch {
+          release(entry.configuration, &ways)
+          throw error
         }
-      } catch {
-        release(way, &ways)
-        throw error
       }
+      entry.engine = engine
+      if engine == nil { entry.isLinkDown = false }
     } catch {
       throw ControlError(error)
     }
-    entry.device.setLink(isUp: true)
   }
 
   private func unplug(_ entry: Entry, _ ways: inout [NetworkWay: Way]) {
-    let old = try? entry.device.connect { _, _ in nil }
-    guard let old else { return }
-    old.disconnect()
-    entry.device.setLink(isUp: false)
-    if let way = NetworkWay(entry.configuration) { release(way, &ways) }
+    endCapture(of: entry)
+    detach(entry)
+    if entry.engine != nil { release(entry.configuration, &ways) }
   }
 
-  /// The switch with this way out, made when nobody has it yet.
-  private func engine(
-    _ way: NetworkWay, _ configuration: NetworkAdapterConfiguration, _ ways: inout [NetworkWay: Way]
-  ) throws(SwitchError) -> SwitchEngine {
-    if let known = ways[way] {
-      ways[way] = Way(engine: known.engine, users: known.users + 1)
-      return known.engine
+  private func attach(_ entry: Entry, to engine: SwitchEngine) throws(SwitchError) {
+    let configuration = entry.configuration
+    let old = try entry.device.connect { sink, capabilities throws(SwitchError) in
+      try engine.connect(
+        configuration.name, NetworkWay.portSettings(configuration), capabilities: capabilities, sink: sink)
     }
-    let engine = SwitchEngine(name: "\(way.connection)")
-    let uplink = try place.uplink(way, configuration)
-    try engine.add(uplink, named: "uplink", .uplink(maximumPayload: NetworkAdapterConfiguration.payloads.upperBound))
-    ways[way] = Way(engine: engine, users: 1)
+    old?.disconnect()
+    entry.device.setLink(isUp: true)
+  }
+
+  private func detach(_ entry: Entry) {
+    let old = try? entry.device.connect { _, _ in nil }
+    old?.disconnect()
+    entry.device.setLink(isUp: false)
+  }
+
+  /// The switch with this way out, made when nobody has it yet; nil: nothing to be plugged into.
+  private func engine(
+    _ configuration: NetworkAdapterConfiguration, _ ways: inout [NetworkWay: Way]
+  ) throws(SwitchError) -> SwitchEngine? {
+    guard let key = NetworkWay(configuration) else { return nil }
+    if var way = ways[key] {
+      way.users += 1
+      if way.maximumPayload < configuration.maximumPayload {
+        try way.engine.set(.uplink(maximumPayload: configuration.maximumPayload), at: Self.uplinkName)
+        way.maximumPayload = configuration.maximumPayload
+      }
+      ways[key] = way
+      return way.engine
+    }
+    let uplink = try place.uplink(key, configuration, machine: machine)
+    let engine = SwitchEngine(name: "\(configuration.connection)")
+    try engine.add(uplink, named: Self.uplinkName, .uplink(maximumPayload: configuration.maximumPayload))
+    ways[key] = Way(engine: engine, users: 1, maximumPayload: configuration.maximumPayload)
     return engine
   }
 
-  private func release(_ way: NetworkWay, _ ways: inout [NetworkWay: Way]) {
-    guard var known = ways[way] else { return }
+  private func release(_ configuration: NetworkAdapterConfiguration, _ ways: inout [NetworkWay: Way]) {
+    guard let way = NetworkWay(configuration), var known = ways[way] else { return }
     known.users -= 1
     ways[way] = known.users > 0 ? known : nil
     if known.users == 0 { known.engine.stop() }
@@ -241,7 +349,8 @@ final class NetworkGroup: Sendable {
   /// What the adapters and their ports have counted.
   var statistics: [String: UInt64] {
     var counters: [String: UInt64] = [:]
-    for entry in state.withLock({ $0.entries }) {
+    let entries = state.withLock { $0.entries }
+    for entry in entries {
       let name = "nic.\(entry.configuration.name)"
       let figures = entry.device.statistics
       counters["\(name).sentFrames"] = figures.transmittedFrames
@@ -252,8 +361,9 @@ final class NetworkGroup: Sendable {
       counters["\(name).receiveErrors"] = figures.receiveErrors
       counters["\(name).withoutBuffer"] = figures.withoutBuffer
     }
-    let engines = changes.withLock { $0.values.map(\.engine) }
-    for engine in engines {
+    // Not from the ways: they are locked while one is being opened.
+    var seen: Set<ObjectIdentifier> = []
+    for engine in entries.compactMap(\.engine) where seen.insert(ObjectIdentifier(engine)).inserted {
       for port in engine.ports() {
         let name = port.kind == .uplink ? "switch.\(engine.name).uplink" : "nic.\(port.name)"
         for reason in DropReason.allCases where port.counters.dropped(reason) > 0 {
@@ -264,10 +374,12 @@ final class NetworkGroup: Sendable {
     return counters
   }
 
-  private func report(_ entry: Entry) -> NetworkAdapterReport {
+  func report(_ entry: Entry) -> NetworkAdapterReport {
     NetworkAdapterReport(
       configuration: entry.configuration, isLinkUp: entry.device.isLinkUp, channels: entry.device.channelCount,
-      settings: entry.device.settings, statistics: entry.device.statistics)
+      settings: entry.device.settings, statistics: entry.device.statistics,
+      port: entry.engine?.ports().first { $0.kind == .adapter && $0.name == entry.configuration.name },
+      capture: entry.capture.flatMap { path in entry.engine?.captures.first { $0.path == path } })
   }
 
   private func handle(_ report: NetworkReport, of name: String) {
@@ -283,15 +395,6 @@ final class NetworkGroup: Sendable {
       }
     }
   }
-}
-
-/// An adapter as it stands.
-struct NetworkAdapterReport: Sendable {
-  var configuration: NetworkAdapterConfiguration
-  var isLinkUp: Bool
-  var channels: Int
-  var settings: NetworkSettings
-  var statistics: NetworkStatistics
 }
 
 extension GUID {

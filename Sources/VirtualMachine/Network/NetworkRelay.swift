@@ -13,14 +13,14 @@ public final class NetworkRelay: Sendable {
   private let ours: [Int32]
   private let engines: [SwitchEngine]
 
-  public init(_ adapters: [NetworkAdapterConfiguration]) throws(ControlError) {
+  public init(_ adapters: [NetworkAdapterConfiguration], machine: String) throws(ControlError) {
     var engines: [SwitchEngine] = []
     var ours: [Int32] = []
     var theirs: [Int32] = []
     do {
       for way in NetworkWay.all(adapters) {
         let users = adapters.filter { NetworkWay($0) == way }
-        guard let adapter = users.first, let uplink = way.uplink(adapter) else { continue }
+        guard let adapter = users.first, let uplink = way.uplink(adapter, machine: machine) else { continue }
         let payload = users.map(\.maximumPayload).max() ?? adapter.maximumPayload
         let engine = SwitchEngine(name: "\(way.connection)")
         engines.append(engine)

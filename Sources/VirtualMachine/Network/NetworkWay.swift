@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlAPI
 import VirtualSwitch
 
 /// A way out that adapters are plugged into. Adapters with the same one share it; each has a user-mode network of its own.
@@ -11,7 +12,20 @@ public struct NetworkWay: Hashable, Sendable {
   init?(_ adapter: NetworkAdapterConfiguration) {
     guard adapter.connection != .none else { return nil }
     connection = adapter.connection
-    owner = adapter.connection == .user ? adapter.name : nil
+    switch adapter.connection {
+    // A port of a shared switch is one adapter's, too: the switch holds it to that adapter's settings.
+    case .user, .switch: owner = adapter.name
+    case .tap, .interface, .none: owner = nil
+    }
+  }
+
+  /// What the adapter's port here is held to: nothing where another switch sees to it.
+  static func portSettings(_ adapter: NetworkAdapterConfiguration) -> PortSettings {
+    if case .switch = adapter.connection {
+      .uplink(maximumPayload: adapter.maximumPayload)
+    } else {
+      adapter.portSettings
+    }
   }
 
   /// Those of a machine, in the order of its adapters.
@@ -22,11 +36,16 @@ public struct NetworkWay: Hashable, Sendable {
   }
 
   /// On this host. nil: it leads nowhere.
-  func uplink(_ adapter: NetworkAdapterConfiguration) -> Uplink? {
+  func uplink(_ adapter: NetworkAdapterConfiguration, machine: String) -> Uplink? {
     switch connection {
     case .user: .passt(adapter.forwards)
     case .tap(let name): .tap(name)
     case .interface(let name): .interface(name)
+    case .switch(let name):
+      MachineName(name).map {
+        .socket(
+          RuntimeDirectory.switches().ports(of: $0), name: "\(machine)/\(adapter.name)", adapter.portSettings)
+      }
     case .none: nil
     }
   }
@@ -39,10 +58,11 @@ public enum NetworkPlace: Sendable {
   /// By the process around the software machine, which has a stream for each way that the machine started with.
   case relayed([NetworkWay: FrameStreamSource])
 
-  func uplink(_ way: NetworkWay, _ adapter: NetworkAdapterConfiguration) throws(SwitchError) -> Uplink {
+  func uplink(_ way: NetworkWay, _ adapter: NetworkAdapterConfiguration, machine: String) throws(SwitchError) -> Uplink
+  {
     switch self {
     case .here:
-      guard let uplink = way.uplink(adapter) else { throw .closed }
+      guard let uplink = way.uplink(adapter, machine: machine) else { throw .closed }
       return uplink
     case .relayed(let streams):
       guard let stream = streams[way] else {

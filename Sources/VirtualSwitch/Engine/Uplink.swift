@@ -10,8 +10,9 @@ public enum Uplink: Hashable, Sendable {
   case passt([PortForwarding])
   /// Frames in a stream of bytes, each behind its length: the two ends of a software machine.
   case stream(FrameStreamSource)
-  /// Another switch, by the path of its port socket; the name is the port's there.
-  case socket(String, name: String)
+  /// Another switch, by the path of its port socket; name and settings are the port's there, which holds to them what comes
+  /// from here. nil: an uplink's.
+  case socket(String, name: String, PortSettings? = nil)
 
   func driver(_ settings: PortSettings) throws(SwitchError) -> any FrameDriver {
     switch self {
@@ -20,11 +21,12 @@ public enum Uplink: Hashable, Sendable {
     case .interface(let name): PacketSocketDriver(name)
     case .passt(let forwardings): PasstDriver(forwardings, payload: settings.maximumPayload)
     case .stream(let source): StreamDriver(source)
-    case .socket(let path, let name):
+    case .socket(let path, let name, let own):
       try RemoteDriver(
         path,
         PortRequest(
-          name: name, settings: .uplink(maximumPayload: settings.maximumPayload), capabilities: RemoteDriver.all))
+          name: name, settings: own ?? .uplink(maximumPayload: settings.maximumPayload), capabilities: RemoteDriver.all)
+      )
     }
   }
 }

@@ -107,7 +107,7 @@ enum MachineRunner {
     machine.input = input ?? -1
     machine.steered = steered
     machine.lost = { if let notice = ConsoleStreams.lossNotice($0) { say(notice) } }
-    let relay = try NetworkRelay(configuration.adapters)
+    let relay = try NetworkRelay(configuration.adapters, machine: configuration.name)
     defer { relay.stop() }
     machine.networks = relay.descriptors
     let file = try SerialFile.open(configuration.serial)

@@ -7,6 +7,6 @@ struct VMCommand: AsyncParsableCommand {
     commandName: "vm", abstract: "Machines that run.",
     subcommands: [
       VMList.self, VMShow.self, VMStop.self, VMRestart.self, VMPause.self, VMResume.self, VMNMI.self, VMConsole.self,
-      VMCopy.self, VMDiskCommand.self, VMDVDCommand.self, VMFreeze.self, VMThaw.self,
+      VMCopy.self, VMDiskCommand.self, VMDVDCommand.self, VMNICCommand.self, VMFreeze.self, VMThaw.self,
     ])
 }

@@ -5,7 +5,7 @@ import ControlAPI
 
 struct VMShow: ControlCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show everything about a machine: state, heartbeat, disks, services, bus.")
+    commandName: "show", abstract: "Show everything about a machine: state, heartbeat, disks, adapters, services, bus.")
 
   @OptionGroup var machine: MachineArgument
   @OptionGroup var format: FormatOption

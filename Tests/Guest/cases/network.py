@@ -161,3 +161,42 @@ def user_mode(suite, guest):
                                    capture_output=True, text=True, timeout=120, check=False)
             expect_equal(found.stdout.strip(), expected, f"hash ({found.stderr[-200:]})")
         expect(vm.process.poll() is None, "the machine ended")
+
+
+@case("two machines on a switch 6.1-cloud", depth="normal", guest="6.1-cloud")
+def shared_switch(suite, guest):
+    """A private switch with VLANs: same id, other id, a trunk; and what is left when it is gone."""
+    name = f"guest-test-{os.getpid()}"
+
+    def lis(*words, check=True):
+        return subprocess.run([suite.lis, "switch", *words], check=check, capture_output=True, text=True, timeout=60)
+
+    with suite.check("a private switch is made and listed"):
+        lis("create", name, "--kind", "private")
+        expect(name in lis("list").stdout, "not listed")
+    try:
+        with Machine(suite, guest, network=True, options=["--nic", f"switch:{name},vlan=5"]) as one, \
+                Machine(suite, guest, network=True, options=["--nic", f"switch:{name},trunk=5+6"]) as two:
+            with suite.check("a trunk's 802.1Q interface reaches the access port, another VLAN's does not"):
+                up(one, "10.5.0.1")
+                two.sh("modprobe hv_netvsc && modprobe 8021q && ip link set eth0 up")
+                for vlan in [5, 6]:
+                    two.sh(f"ip link add link eth0 name eth0.{vlan} type vlan id {vlan} && ip link set eth0.{vlan} up")
+                two.sh("ip addr add 10.5.0.2/24 dev eth0.5")
+                two.sh("for i in $(seq 50); do ping -c 1 -W 1 10.5.0.1 >/dev/null && exit 0; done; exit 1", timeout=90)
+                two.sh("ip addr del 10.5.0.2/24 dev eth0.5 && ip addr add 10.5.0.2/24 dev eth0.6")
+                two.sh("! ping -c 2 -W 2 10.5.0.1 >/dev/null", timeout=30)
+                two.sh("ip addr del 10.5.0.2/24 dev eth0.6 && ip addr add 10.5.0.2/24 dev eth0")
+                two.sh("! ping -c 2 -W 2 10.5.0.1 >/dev/null", timeout=30)
+            with suite.check("4 MiB from one machine to the other arrive as they were"):
+                two.sh("ip addr del 10.5.0.2/24 dev eth0 && ip addr add 10.5.0.2/24 dev eth0.5")
+                one.sh("mkdir -p /w && dd if=/dev/urandom of=/w/f bs=1M count=4 2>/dev/null && httpd -h /w -p 80")
+                wanted = one.sh("md5sum /w/f").split()[0]
+                expect_equal(two.sh("wget -q -O - http://10.5.0.1/f | md5sum", timeout=120).split()[0], wanted, "hash")
+            with suite.check("a switch in use is not removed"):
+                expect(lis("remove", name, check=False).returncode != 0, "it was removed")
+                suite.note(lis("show", name).stdout.strip().replace("\n", " | ")[:400])
+    finally:
+        with suite.check("it is removed when nobody uses it"):
+            lis("remove", name)
+            expect(name not in lis("list").stdout, "still listed")
