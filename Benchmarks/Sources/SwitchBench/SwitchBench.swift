@@ -12,7 +12,7 @@ import VirtualSwitch
 enum SwitchBench {
   /// Copies each frame to the next place of its memory, as a guest's receive buffers are filled.
   @safe final class Buffers: SwitchPortSink {
-    private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
+    private nonisolated(unsafe) let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 64)
     private let next = Atomic(0)
 
     func accept(_ frame: FrameView) -> Bool {

@@ -49,6 +49,8 @@ struct MACTable: Sendable {
   private func isOld(_ entry: Entry, _ now: UInt64) -> Bool { now > entry.seen && now - entry.seen > lifetime }
 
   func find(_ address: MACAddress, in vlan: VLANID, now: UInt64) -> PortID? {
+    // Free entries would look like it.
+    guard address != .zero else { return nil }
     let key = key(vlan, address)
     for place in places(of: key) where entries[place].key == key {
       return isOld(entries[place], now) ? nil : entries[place].port

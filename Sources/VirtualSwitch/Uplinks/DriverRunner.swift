@@ -79,9 +79,9 @@ final class DriverRunner: Sendable {
     while !isStopping {
       do throws(SwitchError) {
         let queues = try driver.open()
+        receiver.linkChanged(up: true, "")
         if isFirst { opened.signal() }
         isFirst = false
-        receiver.linkChanged(up: true, "")
         let reason = serve(queues)
         driver.close()
         receiver.linkChanged(up: false, reason)
