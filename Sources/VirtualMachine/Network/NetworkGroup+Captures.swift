@@ -12,6 +12,11 @@ extension NetworkGroup {
   ) throws(ControlError) -> AdapterCapture {
     try changes.withLock { _ throws(ControlError) in
       var entry = try find(name)
+      guard case .here = place else {
+        throw ControlError(
+          .hostUnsupported, "the software machine has no way to a file of this host for a capture",
+          remedy: "capture at the TAP device or interface that \(name) leads to")
+      }
       if let running = entry.capture {
         throw ControlError(
           .wrongState, "the network adapter \(name) is being captured to \(running) already",

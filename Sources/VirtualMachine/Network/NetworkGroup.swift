@@ -42,7 +42,7 @@ final class NetworkGroup: Sendable {
 
   private let machine: String
   private let processors: Int
-  private let place: NetworkPlace
+  let place: NetworkPlace
   private let port: PartitionPort
   let events: EventLog
   let state = Mutex(State())
