@@ -53,6 +53,22 @@ import Testing
     #expect(advice.ebx == .max)
   }
 
+  @Test(arguments: [true, false]) func wideRegistersAreOnlyWhereTheyCanBeSaved(hasXSAVE: Bool) throws {
+    var host = Self.host.filter { $0.function != 1 }
+    host.append(CPUIDEntry(function: 1, ecx: 0xFFFF_FFFF & ~(hasXSAVE ? 0 : 1 << 26)))
+    host.append(CPUIDEntry(function: 7, indexed: true, ebx: .max, ecx: .max, edx: .max))
+    host.append(CPUIDEntry(function: 7, index: 1, indexed: true, eax: .max, edx: .max))
+    host.append(CPUIDEntry(function: 0xD, indexed: true, eax: 7, ebx: 576, ecx: 2696))
+    let entries = CPUIDTable(supported: host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    #expect((try #require(leaf(entries, 1)).ecx & 1 << 28 != 0) == hasXSAVE, "AVX")
+    let extended = try #require(leaf(entries, 7))
+    #expect((extended.ebx & 1 << 5 != 0) == hasXSAVE, "AVX2")
+    #expect((extended.ebx & 1 << 31 != 0) == hasXSAVE, "AVX-512 VL")
+    #expect((extended.ecx & 1 << 3 != 0) == hasXSAVE, "protection keys")
+    #expect(extended.ebx & 1 << 9 != 0 && extended.ecx & 1 << 8 != 0, "ERMS, GFNI")
+    #expect((leaf(entries, 0xD) != nil) == hasXSAVE)
+  }
+
   @Test(arguments: [1, 2, 3, 4, 8]) func identifiersAgreeInAllLeaves(processors: Int) throws {
     let table = CPUIDTable(supported: Self.host, processors: processors, constantTSC: false)
     for id in 0..<UInt32(processors) {

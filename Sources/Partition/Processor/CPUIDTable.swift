@@ -47,6 +47,7 @@ struct CPUIDTable: Sendable {
       entry.function & 0xF000_0000 != 0x4000_0000 && entry.function != 0x1F && entry.function != 0xB
     }
     for position in table.indices { Self.adapt(&table[position], processors: processors) }
+    if !table.contains(where: { $0.function == 1 && $0.ecx & 1 << 26 != 0 }) { Self.removeWhatNeedsXSAVE(&table) }
     if constantTSC {
       let power: UInt32 = 0x8000_0007
       if let position = table.firstIndex(where: { $0.function == power }) {
@@ -130,6 +131,29 @@ struct CPUIDTable: Sendable {
       entry.edx = 0
     case 0x8000_001E: entry.ecx = 0  // one node
     default: break
+    }
+  }
+
+  /// A processor without XSAVE has no wide registers, whatever else its host claims: QEMU without XSAVE still names AVX2,
+  /// and Linux's RAID code, for one, believes that and nothing else.
+  private static func removeWhatNeedsXSAVE(_ table: inout [CPUIDEntry]) {
+    table.removeAll { $0.function == 0xD }
+    for position in table.indices {
+      switch (table[position].function, table[position].index) {
+      case (1, _): table[position].ecx &= ~(1 << 12 | 1 << 27 | 1 << 28 | 1 << 29)  // FMA, OSXSAVE, AVX, F16C
+      case (7, 0):
+        // AVX2, MPX, AVX-512 in nine parts.
+        table[position].ebx &= ~(1 << 5 | 1 << 14 | 1 << 16 | 1 << 17 | 1 << 21 | 0b111 << 26 | 0b11 << 30)
+        // VBMI, protection keys, VBMI2, VAES, VPCLMULQDQ, VNNI, BITALG, VPOPCNTDQ
+        table[position].ecx &= ~(1 << 1 | 0b11 << 3 | 1 << 6 | 0b1111 << 9 | 1 << 14)
+        // 4VNNIW, 4FMAPS, VP2INTERSECT, AMX, AVX-512 FP16
+        table[position].edx &= ~(0b11 << 2 | 1 << 8 | 0b1111 << 22)
+      case (7, 1):
+        table[position].eax &= ~(0b11 << 4 | 1 << 21 | 1 << 23)  // AVX VNNI, AVX-512 BF16, AMX FP16, AVX IFMA
+        table[position].edx &= ~(0b11 << 4 | 1 << 10 | 1 << 19)  // AVX VNNI INT8, NE CONVERT, VNNI INT16, AVX10
+      case (0x8000_0001, _): table[position].ecx &= ~(1 << 11 | 1 << 15 | 1 << 16)  // XOP, LWP, FMA4
+      default: break
+      }
     }
   }
 
