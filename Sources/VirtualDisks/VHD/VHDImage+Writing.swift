@@ -112,6 +112,9 @@ extension VHDImage {
       do throws(StoreError) {
         try store.write(state.structure.footer.encoded(), at: oldEnd)
         try store.setByteCount(oldEnd + 512)
+      } catch  where error.reason == .noSpace {
+        // Not even over what is there (file systems that never overwrite): whoever comes next puts the footer back first.
+        state.structure.fileByteCount = newEnd + 512
       } catch {
         state.isPoisoned = true
       }
@@ -208,6 +211,11 @@ extension VHDImage {
   public func close() throws(ImageError) {
     guard !(state.withLock { $0.isClosed }) else { return }
     try flush()
+    try state.withLock { state throws(ImageError) in
+      // The file may still be longer than it should be after a failed allocation.
+      let isLonger = state.structure.fileByteCount != state.structure.footerOffset + 512
+      if isLonger, state.isTouched, !state.isPoisoned { try writeFooter(&state, state.structure.footer) }
+    }
     state.withLock { $0.isClosed = true }
     try parent?.close()
   }

@@ -165,6 +165,32 @@ import Testing
     #expect(throws: ImageError.self) { try image.flush() }
   }
 
+  @Test(arguments: [true, false]) func noSpaceForAnythingAtAllIsWaitedFor(writesAgain: Bool) throws {
+    let store = try VHDBench.make(.dynamic, 4 << 20)
+    let faults = FaultStore(store)
+    let image = try VHDImage(faults)
+    let data = [UInt8](repeating: 7, count: 512)
+    try image.write(data, at: 0)
+    try image.flush()
+    // As on file systems that need space to overwrite: the footer cannot go back where it was either.
+    for operation in [StoreError.Operation.write, .resize] { faults.add(FaultStore.Fault(operation, .fail(.noSpace))) }
+    for _ in 0..<3 {
+      let error = try #require(throws: ImageError.self) { try image.write(data, at: 1 << 20) }
+      #expect(error.isNoSpace)
+    }
+    #expect(!image.isPoisoned)
+    // A failure now leaves what was durable.
+    let cut = try VHDImage(VHDBench.copy(store.contents))
+    #expect(try cut.bytes(at: 0, count: 512) == data)
+    faults.clear()
+    if writesAgain { try image.write(data, at: 1 << 20) }
+    try image.close()
+    let again = try VHDImage(VHDBench.copy(store.contents, isReadOnly: true))
+    #expect(again.notes == [])
+    #expect(try again.bytes(at: 0, count: 512) == data)
+    if writesAgain { #expect(try again.bytes(at: 1 << 20, count: 512) == data) }
+  }
+
   @Test func noSpaceLeavesTheImageSoundAndIsTriedAgain() throws {
     let base = try VHDBench.make(.dynamic, 1 << 20)
     for skip in 0..<4 {
