@@ -11,6 +11,8 @@ public struct AttachedDisk: Codable, Hashable, Sendable {
     case empty
     /// The host has no room for what the guest writes: the machine waits until there is.
     case noSpace = "no-space"
+    /// The host could not write the image's metadata: it takes no more writes until it is removed and added again.
+    case failed
   }
 
   /// What the guest reaches an IDE drive through. Never both at once.

@@ -39,6 +39,7 @@ extension Rendering {
     case .attached: TextTable.Cell("attached" + face, .good)
     case .empty: TextTable.Cell("empty", .faint)
     case .noSpace: TextTable.Cell("no space" + face, .bad)
+    case .failed: TextTable.Cell("failed" + face, .bad)
     }
   }
 }

@@ -15,6 +15,7 @@ extension Drive {
       do throws(ImageError) {
         return try perform(request, buffer, image, sector, isDurable)
       } catch {
+        notePoison(of: image)
         return .failure(Self.failure(of: error, request.operation))
       }
     }

@@ -21,6 +21,9 @@ public final class Drive: Sendable {
     var medium: (any DiskImage)?
     var isRemoved = false
     var characteristics: DriveCharacteristics
+    /// What the image was found to be, for those who must not wait for it.
+    var information: ImageInformation?
+    var isPoisoned = false
     var waitingForSpace = 0
     /// Requests that began to wait before this number rose are given up.
     var patience: UInt64 = 0
@@ -42,7 +45,7 @@ public final class Drive: Sendable {
   /// `medium`: nil for a DVD drive without a disc.
   public init(name: String, medium: (any DiskImage)?, characteristics: DriveCharacteristics) {
     self.name = name
-    state = Mutex(State(medium: medium, characteristics: characteristics))
+    state = Mutex(State(medium: medium, characteristics: characteristics, information: medium?.information))
     workers = DriveWorkers(name: name)
   }
 
@@ -50,19 +53,36 @@ public final class Drive: Sendable {
 
   public var characteristics: DriveCharacteristics { state.withLock { $0.characteristics } }
   public var medium: (any DiskImage)? { state.withLock { $0.medium } }
+  /// The medium's, as it was when it was put in or last resized; never waits for its file.
+  public var information: ImageInformation? { state.withLock { $0.information } }
+  /// The medium takes no more writes, since its metadata could not be written.
+  public var isPoisoned: Bool { state.withLock { $0.isPoisoned } }
 
   /// Puts another disc in, or none. Requests under way end with the one they began with. The caller closes the old one
   /// when `drain` has returned.
   public func change(medium: (any DiskImage)?, characteristics: DriveCharacteristics) {
+    let information = medium?.information
     state.withLock { state in
       state.medium = medium
       state.characteristics = characteristics
+      state.information = information
+      state.isPoisoned = false
     }
   }
 
   /// After the image was resized: what the guest may know of it from now on.
   public func update(_ characteristics: DriveCharacteristics) {
-    state.withLock { $0.characteristics = characteristics }
+    let information = medium?.information
+    state.withLock { state in
+      state.characteristics = characteristics
+      state.information = information
+    }
+  }
+
+  /// After a failure on `image`.
+  func notePoison(of image: any DiskImage) {
+    guard image.isPoisoned else { return }
+    state.withLock { if $0.medium === image { $0.isPoisoned = true } }
   }
 
   /// Every later request fails with `.mediumAbsent`; those that wait for space are given up.

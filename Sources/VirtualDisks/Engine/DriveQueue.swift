@@ -153,7 +153,7 @@ public final class DriveQueue {
     free = slot
   }
 
-  /// Starts a request. `token` comes back with its result. Nothing blocks but a look at the image's metadata.
+  /// Starts a request. `token` comes back with its result. Never waits for an image's file.
   public func start(_ request: DriveRequest, on drive: Drive, token: UInt64, in slot: Slot) {
     prepare()
     executing += 1
@@ -204,7 +204,7 @@ public final class DriveQueue {
     var done: UInt64 = 0
     while done < request.byteCount {
       guard pieceCount < Self.pieceLimit,
-        let extent = try? image.extent(
+        let extent = image.extentAtHand(
           at: request.byteOffset + done, count: request.byteCount - done, for: access)
       else { return false }
       switch extent.place {

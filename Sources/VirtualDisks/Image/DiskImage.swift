@@ -23,7 +23,7 @@ public struct ImageExtent: Sendable {
   }
 }
 
-/// One open image, with the parents below it. Thread-safe; every call but `extent` and `information` may block.
+/// One open image, with the parents below it. Thread-safe; every call but `extentAtHand` and `beginIO` may block.
 ///
 /// Offsets and counts are multiples of the logical sector size and lie inside the disk; anything else is `.invalid`.
 /// What a completed write stored is durable when a `flush` that began after it has returned; before that it may be lost,
@@ -33,12 +33,18 @@ public struct ImageExtent: Sendable {
 public protocol DiskImage: AnyObject, Sendable {
   var information: ImageInformation { get }
 
+  /// Metadata could not be written: every later write fails until the image is opened again. Reads go on.
+  var isPoisoned: Bool { get }
+
   /// Must be held from before `extent` until the I/O on it has ended.
   func beginIO() -> IOLease
 
-  /// The longest run from `offset` on, at most `count` bytes, that lies in one piece. Never blocks on I/O of the guest's
-  /// data; may read a page of metadata.
+  /// The longest run from `offset` on, at most `count` bytes, that lies in one piece. May read or write metadata.
   func extent(at offset: UInt64, count: UInt64, for access: ImageAccess) throws(ImageError) -> ImageExtent
+
+  /// The same, for a thread that serves other disks too: nil where that needs the file, or somebody else is changing
+  /// metadata and may wait for the file, and where `extent` would throw.
+  func extentAtHand(at offset: UInt64, count: UInt64, for access: ImageAccess) -> ImageExtent?
 
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError)
   func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(ImageError)
@@ -57,4 +63,8 @@ public protocol DiskImage: AnyObject, Sendable {
 
   /// Flushes and leaves the file clean; every later call is `.closed`. All leases must have ended. Repeating is harmless.
   func close() throws(ImageError)
+}
+
+extension DiskImage {
+  public var isPoisoned: Bool { false }
 }

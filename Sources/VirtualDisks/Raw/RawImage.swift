@@ -79,6 +79,10 @@ public final class RawImage: DiskImage {
     return ImageExtent(.file(store, offset: offset), byteCount: count)
   }
 
+  public func extentAtHand(at offset: UInt64, count: UInt64, for access: ImageAccess) -> ImageExtent? {
+    try? extent(at: offset, count: count, for: access)
+  }
+
   public func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) {
     let lease = beginIO()
     defer { extendLifetime(lease) }

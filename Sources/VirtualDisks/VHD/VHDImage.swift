@@ -33,6 +33,7 @@ public final class VHDImage: DiskImage {
   let flushing = Mutex(())
   let leases = LeaseLedger()
   let isReadOnly: Bool
+  private let isDifferencing: Bool
 
   /// `.readOnly` stores make read-only images.
   public convenience init(_ store: any ByteStore, parent: (any DiskImage)? = nil) throws(ImageError) {
@@ -47,6 +48,7 @@ public final class VHDImage: DiskImage {
     self.parent = structure.footer.kind == .differencing ? parent : nil
     parentByteCount = parent?.information.virtualByteCount ?? 0
     isReadOnly = store.isReadOnly
+    isDifferencing = structure.footer.kind == .differencing
     let sectors = Int((structure.header?.blockSize ?? 512) / 512)
     state = Mutex(
       State(structure: structure, bitmaps: SectorBitmaps(sectorsPerBlock: sectors), isTouched: keepsTimestamp))
@@ -72,6 +74,8 @@ public final class VHDImage: DiskImage {
   /// Seconds since 2000 of the last change, which a child remembers.
   var timestamp: VHDTimestamp { state.withLock { $0.structure.footer.timestamp } }
 
+  public var isPoisoned: Bool { state.withLock { $0.isPoisoned } }
+
   public func beginIO() -> IOLease { leases.begin() }
 
   // MARK: Reading
@@ -85,6 +89,31 @@ public final class VHDImage: DiskImage {
     case .needsAllocation(let count): return ImageExtent(.needsAllocation, byteCount: count)
     case .below(let count): return try parentExtent(at: offset, count: count)
     }
+  }
+
+  public func extentAtHand(at offset: UInt64, count: UInt64, for access: ImageAccess) -> ImageExtent? {
+    let place = state.withLockSoon { state -> Place? in
+      guard isAtHand(&state, offset, access) else { return nil }
+      return try? locate(&state, offset, count, access)
+    }
+    switch place {
+    case nil: return nil
+    case .here(let position, let count): return ImageExtent(.file(store, offset: position), byteCount: count)
+    case .needsAllocation(let count): return ImageExtent(.needsAllocation, byteCount: count)
+    case .below(let count):
+      guard let parent else { return isDifferencing ? nil : ImageExtent(.zeroes, byteCount: count) }
+      guard offset < parentByteCount else { return ImageExtent(.zeroes, byteCount: count) }
+      return parent.extentAtHand(at: offset, count: min(count, parentByteCount - offset), for: .read)
+    }
+  }
+
+  /// `locate` needs nothing of the file: the first write has been, and the block's bitmap is in memory.
+  private func isAtHand(_ state: inout State, _ offset: UInt64, _ access: ImageAccess) -> Bool {
+    guard access == .read || state.isTouched else { return false }
+    guard let header = state.structure.header else { return true }
+    let block = Int(clamping: offset / UInt64(header.blockSize))
+    guard block < state.structure.table.count, state.structure.table[block] != VHDStructure.unused else { return true }
+    return state.bitmaps.isFull(block) || state.bitmaps.bitmap(block) != nil
   }
 
   enum Place {

@@ -6,39 +6,55 @@ extension VHDXImage {
   public func extent(
     at offset: UInt64, count: UInt64, for access: ImageAccess
   ) throws(ImageError) -> ImageExtent {
-    let (run, length) = try state.withLock { state throws(ImageError) -> (VHDXState.Run, UInt64) in
-      guard state.mode != .closed else { throw self.error(.closed) }
-      try self.check(offset, count, state.geometry)
-      guard count > 0 else { return (.zeroes, 0) }
-      if access == .write {
-        switch state.mode {
-        case .readOnly: throw self.error(.readOnly)
-        case .poisoned: throw self.error(.poisoned)
-        // The first write changes the header, which `write` does.
-        case .untouched: return (.zeroes, count)
-        case .writing, .closed: break
-        }
-      }
-      return try state.run(at: offset, count: count, in: self.store)
+    let (run, length) = try state.withLock { state throws(ImageError) in
+      try self.run(&state, at: offset, count: count, for: access, in: self.store)
     }
-    switch run {
-    case .file(let place): return ImageExtent(.file(store, offset: place), byteCount: length)
-    case .zeroes: return ImageExtent(access == .read ? .zeroes : .needsAllocation, byteCount: length)
-    case .parent:
-      guard access == .read else { return ImageExtent(.needsAllocation, byteCount: length) }
-      return try parentExtent(at: offset, count: length)
-    }
-  }
-
-  /// A parent may be shorter than its child: what lies behind its end reads as zeroes.
-  private func parentExtent(at offset: UInt64, count: UInt64) throws(ImageError) -> ImageExtent {
+    if let extent = extent(of: run, length, for: access) { return extent }
     guard let parent else {
       throw ImageError(
         file: store.name, structure: "", .parent("byte \(offset) of the disk lies in the parent, which is not open"))
     }
-    let end = parent.information.virtualByteCount
-    guard offset < end else { return ImageExtent(.zeroes, byteCount: count) }
-    return try parent.extent(at: offset, count: min(count, end - offset), for: .read)
+    guard offset < parentByteCount else { return ImageExtent(.zeroes, byteCount: length) }
+    return try parent.extent(at: offset, count: min(length, parentByteCount - offset), for: .read)
+  }
+
+  public func extentAtHand(at offset: UInt64, count: UInt64, for access: ImageAccess) -> ImageExtent? {
+    let found = state.withLockSoon { state in
+      try? self.run(&state, at: offset, count: count, for: access, in: AbsentStore.only)
+    }
+    guard let (run, length) = found else { return nil }
+    if let extent = extent(of: run, length, for: access) { return extent }
+    guard let parent else { return nil }
+    guard offset < parentByteCount else { return ImageExtent(.zeroes, byteCount: length) }
+    return parent.extentAtHand(at: offset, count: min(length, parentByteCount - offset), for: .read)
+  }
+
+  /// Under the lock. `store`: where metadata come from that are not in memory.
+  private func run(
+    _ state: inout VHDXState, at offset: UInt64, count: UInt64, for access: ImageAccess, in store: any ByteStore
+  ) throws(ImageError) -> (VHDXState.Run, UInt64) {
+    guard state.mode != .closed else { throw error(.closed) }
+    try check(offset, count, state.geometry)
+    guard count > 0 else { return (.zeroes, 0) }
+    if access == .write {
+      switch state.mode {
+      case .readOnly: throw error(.readOnly)
+      case .poisoned: throw error(.poisoned)
+      // The first write changes the header, which `write` does.
+      case .untouched: return (.zeroes, count)
+      case .writing, .closed: break
+      }
+    }
+    return try state.run(at: offset, count: count, in: store)
+  }
+
+  /// nil: the parent's, where a parent may be shorter than its child: what lies behind its end reads as zeroes.
+  private func extent(of run: VHDXState.Run, _ length: UInt64, for access: ImageAccess) -> ImageExtent? {
+    switch run {
+    case .file(let place): ImageExtent(.file(store, offset: place), byteCount: length)
+    case .zeroes: ImageExtent(access == .read ? .zeroes : .needsAllocation, byteCount: length)
+    case .parent: access == .read ? nil : ImageExtent(.needsAllocation, byteCount: length)
+    }
   }
 
   public func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(ImageError) {

@@ -11,10 +11,11 @@ import VMBus
 /// may become durable before the data of an unacknowledged write; only where old contents would be replaced (a parent's)
 /// is the data flushed first.
 ///
-/// Two locks: `commits` (held over I/O) before `state` (held over no guest I/O).
+/// Two locks: `commits` (held over I/O) before `state` (held over reads of metadata and the clearing of used space).
 public final class VHDXImage: DiskImage {
   let store: any ByteStore
   let parent: (any DiskImage)?
+  let parentByteCount: UInt64
   let parentReference: ParentReference?
   let diskIdentifier: GUID
   let leases = LeaseLedger()
@@ -29,6 +30,7 @@ public final class VHDXImage: DiskImage {
   ) {
     self.store = store
     self.parent = parent
+    parentByteCount = parent?.information.virtualByteCount ?? 0
     diskIdentifier = metadata.diskIdentifier
     parentReference = metadata.parentLocator?.reference
     self.state = Mutex(state)
@@ -41,6 +43,8 @@ public final class VHDXImage: DiskImage {
       geometry, isReadOnly: mode == .readOnly, diskIdentifier: diskIdentifier, identifier: identifier,
       parent: parentReference)
   }
+
+  public var isPoisoned: Bool { state.withLock { $0.mode == .poisoned } }
 
   public func beginIO() -> IOLease { leases.begin() }
 

@@ -161,7 +161,7 @@ extension ControlAPI.AttachedDisk {
       writeCache: configuration.kind == .disk && configuration.hasWriteCache,
       logicalSectorBytes: information?.logicalSectorByteCount ?? 2048,
       physicalSectorBytes: information?.physicalSectorByteCount ?? 2048, blockBytes: information?.blockByteCount,
-      state: disk.waitsForSpace ? .noSpace : information == nil ? .empty : .attached,
+      state: disk.waitsForSpace ? .noSpace : disk.isPoisoned ? .failed : information == nil ? .empty : .attached,
       counters: DiskCounters(
         reads: disk.figures.reads, readBytes: disk.figures.readBytes, writes: disk.figures.writes,
         writtenBytes: disk.figures.writtenBytes, flushes: disk.figures.flushes, discards: disk.figures.discards,

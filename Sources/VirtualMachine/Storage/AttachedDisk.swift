@@ -15,6 +15,8 @@ struct AttachedDisk: Sendable {
   var figures: DriveStatistics.Figures
   /// A request waits for space on the host.
   var waitsForSpace: Bool
+  /// The image takes no more writes.
+  var isPoisoned: Bool
 
   init(
     address: DiskAddress, interface: ControlAPI.AttachedDisk.Interface? = nil, configuration: DiskConfiguration,
@@ -23,8 +25,9 @@ struct AttachedDisk: Sendable {
     self.address = address
     self.interface = interface
     self.configuration = configuration
-    information = drive.medium?.information
+    information = drive.information
     figures = drive.statistics.figures
     self.waitsForSpace = waitsForSpace
+    isPoisoned = drive.isPoisoned
   }
 }
