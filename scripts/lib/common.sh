@@ -52,7 +52,7 @@ ensure_tools() {
 # What booting a guest needs: the builder of the guests' images, and where processors have no virtualization the
 # emulator of the software machine.
 ensure_guest_tools() {
-  local tools=(git:git python3:python3 mke2fs:e2fsprogs depmod:kmod xz:xz-utils)
+  local tools=(git:git python3:python3 mke2fs:e2fsprogs depmod:kmod xz:xz-utils gcc:gcc /usr/include/stdio.h:libc6-dev)
   if ! grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo || ! [ -w /dev/kvm ]; then
     tools+=(qemu-system-x86_64:qemu-system-x86 cpio:cpio busybox:busybox-static)
   fi

@@ -109,11 +109,27 @@ def facts(suite, guest):
             expect(not noise.strip(), noise)
 
 
+# The file, the options of `lis disk create`, and those of --disk. A differencing image has a parent made in the same way.
 KINDS = {
-    "raw": ("disk.raw", ()), "VHD fixed": ("fixed.vhd", ("--kind", "fixed")),
-    "VHD dynamic": ("dynamic.vhd", ()), "VHDX fixed": ("fixed.vhdx", ("--kind", "fixed")),
-    "VHDX dynamic": ("dynamic.vhdx", ()), "VHDX dynamic 4K": ("four.vhdx", ("--sector-size", "4096")),
+    "raw": ("disk.raw", (), ""), "raw 4K": ("four.raw", (), ",sector=4096"),
+    "VHD fixed": ("fixed.vhd", ("--kind", "fixed"), ""), "VHD dynamic": ("dynamic.vhd", (), ""),
+    "VHD differencing": ("child.vhd", (), ""),
+    "VHDX fixed": ("fixed.vhdx", ("--kind", "fixed"), ""), "VHDX dynamic": ("dynamic.vhdx", (), ""),
+    "VHDX dynamic 512": ("native.vhdx", ("--physical-sector-size", "512"), ""),
+    "VHDX dynamic 4K": ("four.vhdx", ("--sector-size", "4096"), ""), "VHDX differencing": ("child.vhdx", (), ""),
+    "VHDX differencing 4K": ("child-four.vhdx", ("--sector-size", "4096"), ""),
 }
+
+
+def make(suite, place, kind, size):
+    """An image of a kind; returns its --disk option."""
+    name, how, option = KINDS[kind]
+    if name.startswith("child"):
+        parent = create(suite, place / f"parent-of-{name}", size, *how)
+        create(suite, place / name, "--parent", str(parent))
+    else:
+        create(suite, place / name, size, *how)
+    return f"--disk={place / name}{option}"
 
 
 def file_systems(suite, guest, kinds, system):
@@ -121,19 +137,17 @@ def file_systems(suite, guest, kinds, system):
     place = folder(suite, f"fs-{guest}-{system}")
     options = []
     for number, kind in enumerate(kinds):
-        name, how = KINDS[kind]
-        create(suite, place / name, "320M" if system == "xfs" else "96M", *how)
-        options.append(f"--disk={place}/{name},lun={number}")
+        options.append(f"{make(suite, place, kind, '320M' if system == 'xfs' else '96M')},lun={number}")
     with Machine(suite, guest, processors=2, disks=True, options=options) as vm:
         drivers(vm)
         disks = attached(vm, len(kinds))
         hashes = {}
-        make = {"ext4": "/usr/sbin/mke2fs -q -F -t ext4", "xfs": "/usr/sbin/mkfs.xfs -q -f"}[system]
+        format = {"ext4": "/usr/sbin/mke2fs -q -F -t ext4", "xfs": "/usr/sbin/mkfs.xfs -q -f"}[system]
         check = {"ext4": "/usr/sbin/e2fsck -fn", "xfs": "/usr/sbin/xfs_repair -n"}[system]
         for number, kind in enumerate(kinds):
             with suite.check(f"{system} on {kind}: made and written"):
                 disk = disks[(0, number)]
-                vm.sh(f"{make} /dev/{disk} && mount -t {system} /dev/{disk} /mnt && "
+                vm.sh(f"{format} /dev/{disk} && mount -t {system} /dev/{disk} /mnt && "
                       f"dd if=/dev/urandom of=/mnt/data bs=64k count=128 2>/dev/null && sync", 180)
                 hashes[number] = vm.sh("md5sum </mnt/data; umount /mnt")
         since = vm.console.mark()
@@ -155,12 +169,14 @@ def file_systems(suite, guest, kinds, system):
             path = place / KINDS[kind][0]
             done = subprocess.run([suite.lis, "disk", "check", str(path)], capture_output=True, text=True)
             expect(done.returncode == 0, done.stdout + done.stderr)
-            # qemu-img knows no VHDX with sectors of 4096 bytes.
-            if path.name not in ("disk.raw", "fixed.vhd", "four.vhdx"):
+            # qemu-img knows no VHDX with sectors of 4096 bytes, and no differencing image.
+            if path.suffix != ".raw" and not path.name.startswith(("fixed.vhd", "four", "child")):
                 done = subprocess.run(["qemu-img", "check", str(path)], capture_output=True, text=True)
                 # 63: the format has no check.
                 expect(done.returncode in (0, 63), done.stdout + done.stderr)
             path.unlink()
+    for parent in place.glob("parent-of-*"):
+        parent.unlink()
 
 
 def trimming(suite, guest):
@@ -258,6 +274,7 @@ case("disks: ext4, 6.1-cloud", depth="normal", guest="6.1-cloud", kinds=list(KIN
 case("disks: ext4, 6.12-cloud", depth="full", guest="6.12-cloud", kinds=list(KINDS), system="ext4")(file_systems)
 case("disks: xfs, 6.1-cloud", depth="full", guest="6.1-cloud", kinds=list(KINDS), system="xfs")(file_systems)
 case("disks: xfs, 6.12-cloud", depth="normal", guest="6.12-cloud", kinds=["VHDX dynamic"], system="xfs")(file_systems)
+case("disks: xfs on each format, 6.12-cloud", depth="full", guest="6.12-cloud", kinds=list(KINDS), system="xfs")(file_systems)
 case("disks: fstrim, 6.1-cloud", depth="normal", guest="6.1-cloud")(trimming)
 case("disks: fstrim, 6.12-cloud", depth="full", guest="6.12-cloud")(trimming)
 case("disks: hot changes, 6.1-cloud", depth="normal", guest="6.1-cloud")(changing)

@@ -16,12 +16,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "swift-lis-tests"
 GUESTS = CACHE / "guests"
 OVERLAY = pathlib.Path(__file__).resolve().parent.parent / "image"
+PROGRAMS = pathlib.Path(__file__).resolve().parent.parent / "programs"
 NAMES = ["6.1-cloud", "6.1-standard", "6.12-cloud", "6.12-standard"]
 
 # With what they depend on. Those that a flavour has built in are not there as files.
 MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_generic", "dummy"]
 # Only in the guests that have disks.
-DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix"]
+DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix", "raid0", "raid456"]
 DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
 NETWORK_MODULES = ["hv_netvsc", "8021q"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
@@ -109,6 +110,14 @@ def ext4_image():
         return gzip.compress(pathlib.Path(path).read_bytes(), 9, mtime=0)
 
 
+def compiled(source):
+    """A program of ours for the guest, which has no libraries but those of Debian's programs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, source.stem)
+        subprocess.run(["gcc", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", path, source], check=True)
+        return path.read_bytes()
+
+
 def fill(archive, guest):
     tools = GUESTS / "tools"
     for name in ["dev", "proc", "sys", "run", "tmp", "root", "mnt", "var/lib/hyperv", "var/opt", "boot", "lib64"]:
@@ -161,9 +170,9 @@ def add_modules(archive, guest, names, present):
 def key(guest, *extra):
     """Names an image by all that goes into it."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
-    for path in sorted(OVERLAY.rglob("*")):
+    for path in sorted([*OVERLAY.rglob("*"), *PROGRAMS.rglob("*")]):
         if path.is_file():
-            digest.update(str(path.relative_to(OVERLAY)).encode() + b"\0" + path.read_bytes())
+            digest.update(str(path.relative_to(OVERLAY.parent)).encode() + b"\0" + path.read_bytes())
     for name in [guest, "tools", "disk-tools", "uio-fcopy"]:
         version = GUESTS / name / "version"
         digest.update(version.read_bytes() if version.exists() else b"-")
@@ -222,6 +231,8 @@ def initramfs_with_disks(guest):
             needed.update(libraries(program, tools / "usr/lib/x86_64-linux-gnu", tools / "lib/x86_64-linux-gnu"))
         for name, path in needed.items():
             archive.file(name, path)
+        for source in sorted(PROGRAMS.glob("*.c")):
+            archive.add(f"usr/bin/{source.stem}", stat.S_IFREG | 0o755, compiled(source))
         add_modules(archive, guest, DISK_MODULES, MODULES)
         return base.read_bytes() + archive.bytes()
     return cached(f"{guest}-disks-{key(guest)}.cpio", build)
@@ -236,6 +247,12 @@ def initramfs_with_network(guest):
         add_modules(archive, guest, NETWORK_MODULES, MODULES)
         return base.read_bytes() + archive.bytes()
     return cached(f"{guest}-network-{key(guest)}.cpio", build)
+
+
+def debian_root():
+    """A Debian 12 on the first partition of a raw disk. Made when a case first asks for it: it takes minutes."""
+    fetch("debian-root")
+    return GUESTS / "debian-root/disk.raw"
 
 
 def kernel(guest):

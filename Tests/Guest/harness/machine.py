@@ -45,7 +45,9 @@ class Machine:
     number = 0
 
     def __init__(self, suite, guest, processors=1, memory="384M", options=(), command_line="", daemons=True,
-                 files=None, kexec=False, disks=False, network=False):
+                 files=None, kexec=False, disks=False, network=False, greeting=None):
+        # `greeting`: what a guest without the agent says on its console when it is there.
+        self.greeting = greeting
         Machine.number += 1
         self.suite = suite
         self.guest = guest
@@ -84,7 +86,10 @@ class Machine:
         self.console = Console(self.process.stdout.fileno(), self.process.stdin.fileno(),
                                self.folder / "console.log")
         try:
-            self.boot_id = self.console.hello(0, 90)
+            if self.greeting:
+                self.console.wait(self.greeting, 0, 240)
+            else:
+                self.boot_id = self.console.hello(0, 90)
         except Exception as error:
             self.__exit__(None, None, None)
             raise Failed(f"{error}\nlis said: {self.said()}") from None
@@ -109,6 +114,11 @@ class Machine:
         self.process.stdin.close()
         self.errors.close()
         self.errors = None
+
+    def kill(self):
+        """Ends `lis run` as the out-of-memory killer would."""
+        self.process.kill()
+        self.process.wait()
 
     def said(self):
         """What `lis run` printed on standard error."""
