@@ -85,7 +85,7 @@ import VirtualSwitch
   private let events = EventLog()
   private let group: NetworkGroup
 
-  init() { group = NetworkGroup(machine: "web", processors: 2, port: PartitionPort(), events: events) }
+  init() { group = NetworkGroup(machine: "web", processors: 2, place: .here, port: PartitionPort(), events: events) }
 
   private func expect(_ code: ControlError.Code, _ text: String, _ body: () throws(ControlError) -> Void) {
     do throws(ControlError) {

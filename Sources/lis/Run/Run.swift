@@ -30,8 +30,8 @@ struct Run: ControlCommand {
       (iso), controller and lun. The flags --disk and --dvd take the same keys behind the path, with commas between; \
       a comma in a path is written twice. Disks of flags and file add up.
 
-      A network adapter (--nic, or the list nics in the file) has a connection (user, tap:NAME, interface:NAME or none) \
-      and the keys name, mac, vlan (a number, or the words that `lis vm nic vlan` takes), trunk (such as 1-10+20, or \
+      A network adapter (--nic, or the list nics in the file) has a connection (user, tap:NAME, interface:NAME, \
+      switch:NAME or none) and the keys name, mac, vlan (a number, or the words that `lis vm nic vlan` takes), trunk (such as 1-10+20, or \
       all), native, mtu (1280 to 9216; 1500), spoofing, isolated, router-guard, dhcp-guard (yes, no), channels (1 to 8) \
       and, for user, forward ([tcp:|udp:][ADDRESS:]HOST-PORT:GUEST-PORT, several with + between). `lis vm nic` changes \
       adapters while the machine runs.

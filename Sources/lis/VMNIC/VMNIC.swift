@@ -10,7 +10,8 @@ struct VMNICCommand: AsyncParsableCommand {
     discussion: """
       An adapter is named as it was when it was added, by default nic0, nic1 and so on. The guest sees each change at \
       once. What it is connected to is user (the host's network, without privileges, through passt), tap:NAME (a TAP \
-      device), interface:NAME (an interface of the host) or none. Adapters of one machine with the same TAP device or \
+      device), interface:NAME (an interface of the host), switch:NAME (a switch of `lis switch`) or \
+      none. Adapters of one machine with the same TAP device or \
       interface share a switch.
       """,
     subcommands: [
@@ -34,8 +35,8 @@ struct NICArgument: ParsableArguments {
 /// What an adapter is plugged into.
 struct NICConnectionOptions: ParsableArguments {
   @Argument(
-    help: ArgumentHelp("user, tap:NAME, interface:NAME or none.", valueName: "connection"),
-    completion: .list(["user", "tap:", "interface:", "none"]))
+    help: ArgumentHelp("user, tap:NAME, interface:NAME, switch:NAME or none.", valueName: "connection"),
+    completion: .list(["user", "tap:", "interface:", "switch:", "none"]))
   var connection: String
 
   @Option(
