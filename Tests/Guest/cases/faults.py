@@ -204,5 +204,5 @@ def below_the_format(suite, guest):
         faulty.__exit__(None, None, None)
 
 
-case("disks: faults below the format, 6.1-cloud", guest="6.1-cloud")(below_the_format)
+case("disks: faults below the format, 6.1-cloud", depth="full", guest="6.1-cloud")(below_the_format)
 case("disks: faults below the format, 6.12-cloud", depth="full", guest="6.12-cloud")(below_the_format)

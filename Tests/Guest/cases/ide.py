@@ -406,7 +406,7 @@ def speed(suite, guest):
 case("IDE hand-over, 6.1-standard", depth="normal", guest="6.1-standard", processors=2)(hand_over)
 case("IDE hand-over, 6.12-standard", depth="full", guest="6.12-standard", processors=1)(hand_over)
 case("IDE with both drivers, 6.1-standard", depth="full", guest="6.1-standard", processors=1)(both_drivers)
-case("IDE with both drivers, 6.12-standard", depth="normal", guest="6.12-standard", processors=2)(both_drivers)
+case("IDE with both drivers, 6.12-standard", depth="full", guest="6.12-standard", processors=2)(both_drivers)
 case("IDE taken over in use, 6.12-standard", depth="full", guest="6.12-standard")(taken_in_use)
 case("IDE across kexec, 6.12-standard", depth="full", guest="6.12-standard")(across_kexec)
 case("IDE speed of both interfaces, 6.1-standard", depth="full", guest="6.1-standard")(speed)
