@@ -24,6 +24,8 @@ HARMLESS = [
     r"hrtimer: interrupt took \d+ ns",
     # 6.12 on any AMD processor whose firmware has no performance control, as in virtual machines.
     r"amd_pstate: the _CPC object is not present in SBIOS or ACPI disabled",
+    # What the loader has to say to our modules, with --modules.
+    r"hv_(vmbus|utils|storvsc|netvsc): loading out-of-tree module taints kernel\.",
     # Said whenever an initramfs has no init system.
     r"process '/bin/busybox' started with executable stack",
 ]

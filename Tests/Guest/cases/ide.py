@@ -340,7 +340,7 @@ def across_kexec(suite, guest):
     """The next kernel, by kexec or by force, finds both interfaces as the first one did."""
     path = image_file(suite, "disk.vhdx", "96M")
     files = {"boot/vmlinuz": image.kernel(guest).read_bytes(), "boot/initramfs":
-             image.initramfs_with_disks(guest).read_bytes()}
+             image.initramfs_with_disks(guest, suite.ours).read_bytes()}
     with Machine(suite, guest, processors=2, memory="768M", disks=True, daemons=False, files=files,
                  options=["--ide", str(path)]) as vm:
         vm.sh(FILES + "modprobe hv_storvsc")

@@ -97,7 +97,7 @@ def interrupted(suite, guest):
         with suite.check(f"after {delay} s"):
             process = subprocess.Popen(
                 [suite.lis, "run", "--name", "interrupted", "--accelerator", suite.accelerator,
-                 "--kernel", str(image.kernel(guest)), "--initramfs", str(image.initramfs(guest))],
+                 "--kernel", str(image.kernel(guest)), "--initramfs", str(image.initramfs(guest, suite.ours))],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0)
             time.sleep(delay)
             os.killpg(process.pid, signal.SIGINT)

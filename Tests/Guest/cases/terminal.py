@@ -69,7 +69,7 @@ class Terminal:
 
 def run_arguments(suite, guest, name, command_line=""):
     return ["run", "--name", name, "--accelerator", suite.accelerator, "--kernel", str(image.kernel(guest)),
-            "--initramfs", str(image.initramfs(guest)), "--memory", "256M",
+            "--initramfs", str(image.initramfs(guest, suite.ours)), "--memory", "256M",
             "--command-line", f"console=ttyS0 quiet panic=-1 {command_line}"]
 
 

@@ -84,19 +84,27 @@ def libraries(program, *folders):
     return found
 
 
+def release(guest):
+    """The kernel's release, as in `uname -r`."""
+    return (GUESTS / guest / "release").read_text().strip()
+
+
+def module_name(path):
+    return re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_")
+
+
 def module_files(guest, names):
     """The named modules with all they depend on, relative to the folder of the kernel's release."""
-    release = (GUESTS / guest / "release").read_text().strip()
-    folder = GUESTS / guest / "modules/lib/modules" / release
+    folder = GUESTS / guest / "modules/lib/modules" / release(guest)
     needs = {}
     for line in (folder / "modules.dep").read_text().splitlines():
         name, _, rest = line.partition(":")
         needs[name] = rest.split()
-    by_name = {re.sub(r"\.ko.*", "", os.path.basename(path)).replace("-", "_"): path for path in needs}
+    by_name = {module_name(path): path for path in needs}
     wanted = [by_name[name] for name in names if name in by_name]
     for path in wanted:
         wanted.extend(need for need in needs[path] if need not in wanted)
-    return release, folder, sorted(set(wanted))
+    return folder, sorted(set(wanted))
 
 
 def ext4_image():
@@ -118,7 +126,7 @@ def compiled(source):
         return path.read_bytes()
 
 
-def fill(archive, guest):
+def fill(archive, guest, ours):
     tools = GUESTS / "tools"
     for name in ["dev", "proc", "sys", "run", "tmp", "root", "mnt", "var/lib/hyperv", "var/opt", "boot", "lib64"]:
         archive.directory(name)
@@ -147,27 +155,29 @@ def fill(archive, guest):
     for script in sorted((tools / "usr/libexec/hypervkvpd").iterdir()):
         archive.file(f"usr/libexec/hypervkvpd/{script.name}", script)
 
-    add_modules(archive, guest, MODULES, ())
+    add_modules(archive, guest, MODULES, (), ours)
     archive.add("root/ext4.gz", stat.S_IFREG | 0o644, ext4_image())
 
 
-def add_modules(archive, guest, names, present):
-    """The named modules but those of `present`, and the dependencies of them all."""
-    release, folder, modules = module_files(guest, [*names, *present])
-    _, _, there = module_files(guest, present)
+def add_modules(archive, guest, names, present, ours):
+    """The named modules but those of `present`, and the dependencies of them all; ours in place of the kernel's."""
+    folder, modules = module_files(guest, [*names, *present])
+    _, there = module_files(guest, present)
+    replaced = ours.files(release(guest)) if ours else {}
+    root = f"lib/modules/{release(guest)}"
     for module in modules:
         if module in there:
             continue
         # Busybox tries a packed module as it is first, for which the kernel has a message: unpack it here.
         data = (folder / module).read_bytes()
         data = lzma.decompress(data) if module.endswith(".xz") else data
-        archive.add(f"lib/modules/{release}/{module.removesuffix('.xz')}", stat.S_IFREG | 0o644, data)
+        archive.add(f"{root}/{module.removesuffix('.xz')}", stat.S_IFREG | 0o644, replaced.get(module_name(module), data))
     dependencies = [line.replace(".ko.xz", ".ko") for line in (folder / "modules.dep").read_text().splitlines()
                     if line.partition(":")[0] in modules]
-    archive.add(f"lib/modules/{release}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
+    archive.add(f"{root}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
 
 
-def key(guest, *extra):
+def key(guest, ours):
     """Names an image by all that goes into it."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for path in sorted([*OVERLAY.rglob("*"), *PROGRAMS.rglob("*")]):
@@ -176,12 +186,13 @@ def key(guest, *extra):
     for name in [guest, "tools", "disk-tools", "uio-fcopy"]:
         version = GUESTS / name / "version"
         digest.update(version.read_bytes() if version.exists() else b"-")
-    for part in extra:
-        digest.update(part.encode())
+    if ours:
+        digest.update(ours.key(release(guest)).encode())
     return digest.hexdigest()[:16]
 
 
-def cached(name, build):
+def cached(guest, kind, ours, build):
+    name = f"{guest}{'-ours' if ours else ''}{kind}-{key(guest, ours)}.cpio"
     folder = CACHE / "images"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
@@ -196,30 +207,31 @@ def cached(name, build):
     return path
 
 
-def initramfs(guest):
-    """The initramfs of a guest, built when something in it has changed."""
+def initramfs(guest, ours=None):
+    """The initramfs of a guest, built when something in it has changed. `ours`: modules in place of the kernel's
+    (modules.py)."""
     def build():
         archive = Archive()
-        fill(archive, guest)
+        fill(archive, guest, ours)
         return archive.bytes()
-    return cached(f"{guest}-{key(guest)}.cpio", build)
+    return cached(guest, "", ours, build)
 
 
-def initramfs_with_kernel(guest):
+def initramfs_with_kernel(guest, ours=None):
     """The same with the kernel and the initramfs itself in /boot, for kexec and crash kernels."""
-    base = initramfs(guest)
+    base = initramfs(guest, ours)
 
     def build():
         archive = Archive()
         archive.file("boot/vmlinuz", kernel(guest))
         archive.add("boot/initramfs", stat.S_IFREG | 0o644, base.read_bytes())
         return base.read_bytes() + archive.bytes()
-    return cached(f"{guest}-kexec-{key(guest)}.cpio", build)
+    return cached(guest, "-kexec", ours, build)
 
 
-def initramfs_with_disks(guest):
+def initramfs_with_disks(guest, ours=None):
     """The same with the drivers of disks and DVDs and the programs that make and check file systems."""
-    base = initramfs(guest)
+    base = initramfs(guest, ours)
     tools = GUESTS / "disk-tools"
 
     def build():
@@ -233,20 +245,20 @@ def initramfs_with_disks(guest):
             archive.file(name, path)
         for source in sorted(PROGRAMS.glob("*.c")):
             archive.add(f"usr/bin/{source.stem}", stat.S_IFREG | 0o755, compiled(source))
-        add_modules(archive, guest, DISK_MODULES, MODULES)
+        add_modules(archive, guest, DISK_MODULES, MODULES, ours)
         return base.read_bytes() + archive.bytes()
-    return cached(f"{guest}-disks-{key(guest)}.cpio", build)
+    return cached(guest, "-disks", ours, build)
 
 
-def initramfs_with_network(guest):
+def initramfs_with_network(guest, ours=None):
     """The same with the adapter's driver and VLANs."""
-    base = initramfs(guest)
+    base = initramfs(guest, ours)
 
     def build():
         archive = Archive()
-        add_modules(archive, guest, NETWORK_MODULES, MODULES)
+        add_modules(archive, guest, NETWORK_MODULES, MODULES, ours)
         return base.read_bytes() + archive.bytes()
-    return cached(f"{guest}-network-{key(guest)}.cpio", build)
+    return cached(guest, "-network", ours, build)
 
 
 def debian_root():

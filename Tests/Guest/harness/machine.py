@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from . import image
+from . import image, modules
 from .console import Console
 from .suite import Failed, expect
 
@@ -45,9 +45,12 @@ class Machine:
     number = 0
 
     def __init__(self, suite, guest, processors=1, memory="384M", options=(), command_line="", daemons=True,
-                 files=None, kexec=False, disks=False, network=False, greeting=None):
-        # `greeting`: what a guest without the agent says on its console when it is there.
+                 files=None, kexec=False, disks=False, network=False, greeting=None, ours=None):
+        # `greeting`: what a guest without the agent says on its console when it is there. `ours`: other modules of ours
+        # than the command line's.
         self.greeting = greeting
+        ours = ours or suite.ours
+        self.modules = ours.files(image.release(guest)) if ours else {}
         Machine.number += 1
         self.suite = suite
         self.guest = guest
@@ -55,11 +58,11 @@ class Machine:
         self.folder = suite.work / f"{Machine.number:02}-{re.sub('[^a-z0-9.]+', '-', suite.current.name.lower())}"
         self.folder.mkdir(parents=True)
         if disks:
-            initramfs = image.initramfs_with_disks(guest)
+            initramfs = image.initramfs_with_disks(guest, ours)
         elif network:
-            initramfs = image.initramfs_with_network(guest)
+            initramfs = image.initramfs_with_network(guest, ours)
         else:
-            initramfs = image.initramfs_with_kernel(guest) if kexec else image.initramfs(guest)
+            initramfs = image.initramfs_with_kernel(guest, ours) if kexec else image.initramfs(guest, ours)
         if files:
             initramfs = self._with_files(initramfs, files)
         words = ["console=ttyS0", "quiet", "panic=-1"] + (["lis.daemons"] if daemons else []) + command_line.split()
@@ -94,7 +97,22 @@ class Machine:
             self.__exit__(None, None, None)
             raise Failed(f"{error}\nlis said: {self.said()}") from None
         self.boot_seconds = time.monotonic() - self.started
+        if self.modules and not self.greeting:
+            with self.suite.check("of our modules, those that are loaded are loaded in place of the kernel's"):
+                self.check_modules()
         return self
+
+    def check_modules(self, names=None):
+        """The modules of ours that are loaded (`names`: these have to be) are the very files that were built."""
+        loaded = {line.split()[0] for line in self.sh("cat /proc/modules").splitlines()}
+        for name, data in self.modules.items():
+            if name not in loaded and name not in (names or ()):
+                continue
+            expect(name in loaded, f"{name} is not loaded")
+            found, wanted = modules.loaded_note(self, name), modules.build_note(data)
+            expect(found and found == wanted,
+                   f"{name}: build {modules.name_of(found)} is loaded, ours is {modules.name_of(wanted)}")
+            expect("O" in self.sh(f"cat /sys/module/{name}/taint"), f"{name} is taken for the kernel's own")
 
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:

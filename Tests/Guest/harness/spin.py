@@ -8,6 +8,7 @@ headers or a compiler. Its signature goes, since it no longer fits; Debian's ker
 import lzma
 import struct
 
+from .elf import sections
 from .image import module_files
 
 SIGNATURE = b"~Module signature appended~\n"
@@ -24,22 +25,9 @@ def without_signature(data):
     return data[:-len(SIGNATURE) - 12 - length]
 
 
-def sections(data):
-    """name -> (index, offset, size, link, info, entry size, type)"""
-    offset, = struct.unpack_from("<Q", data, 0x28)
-    entry_size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
-    headers = [struct.unpack_from("<IIQQQQIIQQ", data, offset + number * entry_size) for number in range(count)]
-    names = headers[names_index][4]
-
-    def text(at):
-        return data[names + at:data.index(b"\0", names + at)].decode()
-    return {text(header[0]): dict(index=number, type=header[1], offset=header[4], size=header[5], link=header[6])
-            for number, header in enumerate(headers)}
-
-
 def spinning_module(guest, name="dummy"):
     """The module `name` of the guest's kernel, changed to spin when it is loaded."""
-    _, folder, modules = module_files(guest, [name])
+    folder, modules = module_files(guest, [name])
     path = folder / next(one for one in modules if one.rpartition("/")[2].partition(".")[0] == name)
     data = path.read_bytes()
     data = bytearray(without_signature(lzma.decompress(data) if path.suffix == ".xz" else data))

@@ -46,12 +46,14 @@ def case(name, depth="normal", **arguments):
 class Suite:
     """Runs cases one after the other: the machine has few processors, and times are part of what is checked."""
 
-    def __init__(self, depth, patterns, work, lis, accelerator):
+    def __init__(self, depth, patterns, work, lis, accelerator, ours=None):
         self.depth = depth
         self.patterns = patterns
         self.work = work
         self.lis = lis
         self.accelerator = accelerator
+        # Modules in place of the kernel's own, or None.
+        self.ours = ours
         self.passed = 0
         self.failed = []
         self.current = None
