@@ -27,6 +27,27 @@ public struct StorageCommand: Hashable, Sendable {
   }
 }
 
+/// Sense data as they came, at most 20 bytes; those behind `byteCount` are 0.
+public struct StorageSense: Hashable, Sendable {
+  /// Bytes 0–7, 8–15 and 16–19, read little-endian.
+  public internal(set) var low: UInt64 = 0
+  public internal(set) var high: UInt64 = 0
+  public internal(set) var last: UInt32 = 0
+  public internal(set) var byteCount: UInt8 = 0
+
+  init() {}
+
+  init(_ block: SCSIRequestBlock) {
+    let count = min(Int(block.senseLength), SCSIRequestBlock.senseSize)
+    byteCount = UInt8(truncatingIfNeeded: count)
+    low = count >= 8 ? block.low : block.low & ((1 &<< UInt64(count &* 8)) &- 1)
+    let second = count &- 8
+    high = second >= 8 ? block.high : second <= 0 ? 0 : block.high & ((1 &<< UInt64(second &* 8)) &- 1)
+    let third = count &- 16
+    last = third >= 4 ? block.last : third <= 0 ? 0 : block.last & ((1 &<< UInt32(third &* 8)) &- 1)
+  }
+}
+
 /// How a command ended.
 public struct StorageCompletion: Hashable, Sendable {
   public enum Verdict: Hashable, Sendable {
@@ -44,6 +65,8 @@ public struct StorageCompletion: Hashable, Sendable {
   public let context: UInt64
   public let unit: UInt8
   public let verdict: Verdict
+  /// With a device's error, what the host sent as sense data, for a SCSI layer that reads them itself.
+  public var rawSense = StorageSense()
   /// Bytes that were moved, never more than were asked for; 0 with anything but a success.
   public let byteCount: UInt32
 }

@@ -85,9 +85,18 @@ import VMBus
     block.command = command.block
     block.senseLength = UInt8(SCSIRequestBlock.senseSize)
     block.direction = command.direction
+    block.queueAction = 0x20
+    block.flags = Self.flags(command.direction)
     block.dataLength = command.byteCount
     block.timeoutSeconds = 60
     return unsafe StoragePacket(block, version: version, transactionID: id(of: index, entries[index].uses))
+  }
+
+  /// Flags and action of a request as Windows has them (SRB_FLAGS_… and SRB_SIMPLE_TAG_REQUEST of its srb.h): tagged, not
+  /// synchronous, and which way the data go.
+  private static func flags(_ direction: StorageDirection) -> UInt32 {
+    let tagged: UInt32 = 0x02 | 0x08
+    return direction == .read ? tagged | 0x40 : direction == .write ? tagged | 0x80 : tagged
   }
 
   /// The packet of a command did not fit into the ring: as if it had never begun.
@@ -138,17 +147,20 @@ import VMBus
   private func completion(_ entry: Entry, _ payload: RawSpan) -> StorageCompletion {
     var verdict = StorageCompletion.Verdict.adapterError(.internalError)
     var byteCount: UInt32 = 0
+    var sense = StorageSense()
     do throws(WireError) {
       let header = try StorageHeader(decoding: payload)
       let block = try SCSIRequestBlock(decodingBodyOf: payload, version: version)
       if header.operation == .completion {
         verdict = Self.verdict(block)
         if verdict == .success { byteCount = min(block.dataLength, entry.byteCount) }
+        if case .deviceError = verdict, block.status.hasSense { sense = StorageSense(block) }
       }
     } catch {
       // Shorter than an answer: the adapter's error that it began as.
     }
-    return StorageCompletion(context: entry.context, unit: entry.unit, verdict: verdict, byteCount: byteCount)
+    return StorageCompletion(
+      context: entry.context, unit: entry.unit, verdict: verdict, rawSense: sense, byteCount: byteCount)
   }
 
   /// Only what is known to be a success is one.
