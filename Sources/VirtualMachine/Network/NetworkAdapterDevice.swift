@@ -17,21 +17,14 @@ import VirtualSwitch
 /// them. A switch calls `accept` and `endBurst` on the threads of whoever sends, under its own lock: those take `routes`
 /// and a runner's only. What the channels' threads want of the bus goes through `offers`, since the bus waits for them
 /// when a channel is closed.
-final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSink {
+final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, SwitchPortSink {
   private struct State {
     var provider: NetworkProvider
-    /// Which channel of the adapter each offered channel of the bus is.
-    var indices: [ChannelID: UInt16] = [:]
-    /// Sub-channels that are being rescinded.
-    var leaving: [ChannelID: UInt16] = [:]
-    var runners: [UInt16: NetworkRunner] = [:]
-    var doorbells: [UInt16: ConnectionID] = [:]
+    var channels = DeviceChannels<NetworkRunner>()
     /// Memory that the guest shares on the first channel.
     var buffers: [GPADLID: NetworkBuffer] = [:]
     /// What closed channels have seen.
     var past = NetworkStatistics()
-    /// Counts the openings of the first channel.
-    var openings: UInt64 = 0
   }
 
   /// Who gets a frame.
@@ -54,8 +47,8 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
   /// Channels that got frames since the last `endBurst`, a bit each.
   private let touched = Atomic<UInt64>(0)
   private let busPort: PartitionPort
-  private let bus: @Sendable () -> PartitionBus?
-  private let offers = DispatchQueue(label: "swift-lis.network")
+  let bus: @Sendable () -> PartitionBus?
+  let offers = DispatchQueue(label: "swift-lis.network")
   private let report: @Sendable (NetworkReport) -> Void
 
   init(
@@ -72,46 +65,23 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
 
   // MARK: Offers
 
-  private func offer(subChannel index: UInt16) -> OfferDescription {
+  func offer(subChannel index: UInt16) -> OfferDescription {
     OfferDescription(
       classID: NetworkAdapter.classID, instanceID: instanceID, flags: .enumerateInterface, subChannelIndex: index)
   }
 
-  /// Puts the adapter on the bus.
-  func offer(on bus: PartitionBus) throws(BusServerError) {
-    try bus.offer(offer(subChannel: 0), owner: self) { channel in state.withLock { $0.indices[channel] = 0 } }
+  func withChannels<R>(_ body: (inout DeviceChannels<NetworkRunner>) -> R) -> R {
+    state.withLock { body(&$0.channels) }
   }
 
-  /// Takes it off the bus: the guest loses the adapter.
-  func withdraw(from bus: PartitionBus) {
-    let channel = state.withLock { $0.indices.first { $0.value == 0 }?.key }
-    guard let channel else { return }
-    // Closed already, or the guest has forgotten it.
-    do throws(BusServerError) { try bus.rescind(channel) } catch {}
-  }
-
-  private func offerSubChannels(_ count: UInt16, opening: UInt64) {
-    guard count > 0, let bus = bus() else { return }
-    for index in 1...count {
-      do throws(BusServerError) {
-        // Under the bus's lock, so that the first channel is not closed in between.
-        try bus.offer(
-          offer(subChannel: index), owner: self, when: { state.withLock { $0.openings == opening } }
-        ) { channel in
-          state.withLock { $0.indices[channel] = index }
-        }
-      } catch {
-        report(.subChannelNotOffered(String(describing: error)))
-      }
-    }
-  }
+  func subChannelNotOffered(_ reason: String) { report(.subChannelNotOffered(reason)) }
 
   // MARK: Channels, under the bus's lock
 
   func open(_ opening: ChannelOpening) -> Bool {
     guard let memory = busPort.memory else { return false }
     return state.withLock { state in
-      guard let index = state.indices[opening.channel], state.runners[index] == nil else { return false }
+      guard let index = state.channels.closedIndex(of: opening.channel) else { return false }
       let incoming: IncomingRing
       let outgoing: OutgoingRing
       do throws(RingError) {
@@ -121,7 +91,6 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
       } catch {
         return false
       }
-      if index == 0 { state.openings &+= 1 }
       var effects: [NetworkEffect] = []
       let channel = state.provider.channelOpened(index, effects: &effects)
       let port = busPort
@@ -139,8 +108,7 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
           port.unbindDoorbell(opening.connection, from: runner.bell.number)
           throw error
         }
-        state.runners[index] = runner
-        state.doorbells[index] = opening.connection
+        state.channels.opened(index, runner, at: opening.connection)
         routes.withLock { $0.runners[Int(index)] = runner }
       } catch {
         state.provider.channelClosed(index, effects: &effects)
@@ -152,42 +120,28 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
   }
 
   func close(_ channel: ChannelID) -> [ChannelID] {
-    let found = state.withLock { state -> (index: UInt16, runner: NetworkRunner, connection: ConnectionID?)? in
-      guard let index = state.indices[channel] ?? state.leaving.removeValue(forKey: channel),
-        let runner = state.runners.removeValue(forKey: index)
-      else { return nil }
-      routes.withLock { $0.runners[Int(index)] = nil }
-      return (index, runner, state.doorbells.removeValue(forKey: index))
+    let closing = state.withLock { state -> DeviceChannels<NetworkRunner>.Closing? in
+      guard let closing = state.channels.beginClosing(channel) else { return nil }
+      routes.withLock { $0.runners[Int(closing.index)] = nil }
+      return closing
     }
-    guard let (index, runner, connection) = found else { return [] }
-    if let connection { busPort.unbindDoorbell(connection, from: runner.bell.number) }
+    guard let closing else { return [] }
+    busPort.unbindDoorbell(closing.connection, from: closing.runner.bell.number)
     // Without the lock: the thread may have something to say to the provider before it ends.
-    runner.stop()
+    closing.runner.stop()
     return state.withLock { state in
-      runner.counters.add(to: &state.past)
+      closing.runner.counters.add(to: &state.past)
       var effects: [NetworkEffect] = []
-      state.provider.channelClosed(index, effects: &effects)
+      state.provider.channelClosed(closing.index, effects: &effects)
       carryOut(effects, &state)
-      guard index == 0 else { return [] }
-      state.openings &+= 1
-      let ending = state.indices.filter { $0.value != 0 }
-      state.indices = state.indices.filter { $0.value == 0 }
-      state.leaving.merge(ending) { $1 }
-      return ending.keys.sorted { $0.rawValue < $1.rawValue }
+      return state.channels.endClosing(closing.index)
     }
-  }
-
-  func retarget(_ channel: ChannelID, to vp: VPIndex) { runner(of: channel)?.retarget(to: vp) }
-  func signalled(_ channel: ChannelID) { runner(of: channel)?.bell.signal() }
-
-  private func runner(of channel: ChannelID) -> NetworkRunner? {
-    state.withLock { state in state.indices[channel].flatMap { state.runners[$0] } }
   }
 
   func share(_ memory: GPADL, as id: GPADLID, on channel: ChannelID) {
     guard memory.ranges.count == 1, let range = memory.ranges.first, range.byteOffset == 0 else { return }
     state.withLock { state in
-      guard state.indices[channel] == 0 else { return }
+      guard state.channels.index(of: channel) == 0 else { return }
       state.buffers[id] = NetworkBuffer(frames: range.frames, byteCount: UInt64(range.byteCount))
     }
   }
@@ -220,7 +174,7 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
 
   private static func statistics(_ state: borrowing State) -> NetworkStatistics {
     var statistics = state.past
-    for runner in state.runners.values { runner.counters.add(to: &statistics) }
+    for runner in state.channels.runners { runner.counters.add(to: &statistics) }
     return statistics
   }
 
@@ -234,11 +188,10 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
     for effect in effects {
       switch effect {
       case .offerSubChannels(let count):
-        let opening = state.openings
-        offers.async { [self] in offerSubChannels(count, opening: opening) }
+        offerSubChannels(count, of: state.channels.opening)
       // `close` names them to the bus.
       case .withdrawSubChannels: break
-      case .order(let order, let channels): for index in channels { state.runners[index]?.order(order) }
+      case .order(let order, let channels): for index in channels { state.channels[index]?.order(order) }
       case .settingsChanged(let settings):
         routes.withLock { $0.scaling = settings.scaling }
         // It takes the lock of the switch, whose readers wait for nothing of this adapter's but its runners.
@@ -263,14 +216,13 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
   ) throws(SwitchError) -> (any SwitchConnection)? {
     let capabilities = state.withLock { Self.capabilities($0.provider.settings) }
     let connection = try make(self, capabilities)
-    let old = plug.withLock { plug in
+    return plug.withLock { plug in
       let old = plug.connection
       plug.connection = connection
       plug.number += 1
       plugNumber.store(plug.number, ordering: .releasing)
       return old
     }
-    return old
   }
 
   func setLink(isUp: Bool) {
@@ -283,7 +235,7 @@ final class NetworkAdapterDevice: ChannelOwner, NetworkRunnerOwner, SwitchPortSi
 
   var isLinkUp: Bool { state.withLock { $0.provider.isLinkUp } }
   var statistics: NetworkStatistics { state.withLock { Self.statistics($0) } }
-  var channelCount: Int { state.withLock { $0.runners.count } }
+  var channelCount: Int { withChannels { $0.openCount } }
   var settings: NetworkSettings { state.withLock { $0.provider.settings } }
 
   // MARK: Frames for the guest

@@ -13,8 +13,23 @@ struct NetworkLane: ~Copyable {
   var channel: NetworkChannel
   let ring: OutgoingRing
   let memory: GuestNetworkMemory
-  /// False: the guest broke the ring, or the channel is closed.
-  var isUsable = true
+  /// How the guest broke a ring of the channel, for the channel's thread to report.
+  private(set) var failure: RingError?
+  private var isClosed = false
+
+  /// Whether anything may still use the rings.
+  var isUsable: Bool { failure == nil && !isClosed }
+
+  mutating func close() { isClosed = true }
+
+  /// The first failure stays.
+  mutating func fail(_ error: RingError) { if failure == nil { failure = error } }
+
+  init(channel: consuming NetworkChannel, ring: OutgoingRing, memory: GuestNetworkMemory) {
+    self.channel = channel
+    self.ring = ring
+    self.memory = memory
+  }
 
   /// Copies a frame into the guest's receive buffer. It is announced with the next `deliver`.
   mutating func accept(_ frame: FrameView, hash: UInt32?) -> Bool {
@@ -64,14 +79,14 @@ struct NetworkLane: ~Copyable {
     return true
   }
 
-  /// Puts what waits into the ring. The result says whether to signal the guest.
-  mutating func deliver() throws(RingError) -> Bool {
+  /// Puts what waits into the ring. The result says whether to signal the guest; a broken ring is in `failure`.
+  mutating func deliver() -> Bool {
     guard isUsable, channel.hasAnswers else { return false }
     do throws(RingError) {
       return try channel.deliver(to: &ring.writer, memory: memory).signal
     } catch {
-      isUsable = false
-      throw error
+      fail(error)
+      return false
     }
   }
 }

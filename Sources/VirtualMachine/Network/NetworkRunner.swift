@@ -22,7 +22,7 @@ protocol NetworkRunnerOwner: AnyObject, Sendable {
 
 /// One open channel of a network adapter: the thread that takes what the guest sends, and the place where frames for the
 /// guest arrive, on the threads of those that send them.
-final class NetworkRunner: Sendable {
+final class NetworkRunner: ChannelRunner {
   /// The longest packet of a guest: Linux's has 35 ranges of one page.
   static let largestPacket = 8192
 
@@ -59,9 +59,9 @@ final class NetworkRunner: Sendable {
   /// Returns when nothing of the channel is under way any more.
   func stop() {
     isEnding.store(true, ordering: .releasing)
-    bell.signal()
+    ring()
     thread.withLock { $0.take() }?.join()
-    lane.withLock { $0.isUsable = false }
+    lane.withLock { $0.close() }
   }
 
   var mustEnd: Bool { isEnding.load(ordering: .acquiring) }
@@ -69,8 +69,10 @@ final class NetworkRunner: Sendable {
   func retarget(to vp: VPIndex) {
     target.store(vp.rawValue, ordering: .relaxed)
     // An interrupt may have gone to the old processor while the guest moved.
-    bell.signal()
+    ring()
   }
+
+  func ring() { bell.signal() }
 
   func interruptGuest() { signal(VPIndex(target.load(ordering: .relaxed))) }
 
@@ -83,21 +85,19 @@ final class NetworkRunner: Sendable {
 
   func order(_ order: NetworkOrder) {
     lane.withLock { $0.channel.carryOut(order) }
-    bell.signal()
+    ring()
   }
 
   /// A frame for the guest. False: there is no room, or the guest does not want it.
   func accept(_ frame: FrameView, hash: UInt32?) -> Bool { withLane { $0.accept(frame, hash: hash) } }
 
-  /// Tells the guest of what it got. A ring that the guest broke is the channel's thread's business.
+  /// Tells the guest of what it got, on any thread. A ring that the guest broke is the channel's thread's business.
   func deliver() {
-    let signal = lane.withLock { lane -> Bool? in
-      do throws(RingError) { return try lane.deliver() } catch { return nil }
+    let (signal, failed) = lane.withLock { lane in
+      let wasUsable = lane.isUsable
+      return (lane.deliver(), wasUsable && !lane.isUsable)
     }
-    switch signal {
-    case true?: interruptGuest()
-    case false?: break
-    case nil: bell.signal()
-    }
+    if signal { interruptGuest() }
+    if failed { ring() }
   }
 }

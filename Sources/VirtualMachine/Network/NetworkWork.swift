@@ -36,7 +36,8 @@ final class NetworkWork {
   func run() {
     while !runner.mustEnd {
       let mayHaveMore = !isBroken && receive()
-      deliver()
+      runner.deliver()
+      reportFailure()
       if !mayHaveMore { runner.bell.wait() }
     }
   }
@@ -59,12 +60,12 @@ final class NetworkWork {
       if drained.signal { runner.interruptGuest() }
       // What is left in the ring for want of room for answers comes with no further signal.
       if wasFull {
-        deliver()
+        runner.deliver()
         return runner.withLane { $0.isUsable && $0.channel.canReceive }
       }
       return drained.more
     } catch {
-      fail(error)
+      runner.withLane { $0.fail(error) }
       return false
     }
   }
@@ -127,21 +128,10 @@ final class NetworkWork {
     }
   }
 
-  private func deliver() {
-    let result = runner.withLane { lane -> Result<Bool, RingError> in
-      do throws(RingError) { return .success(try lane.deliver()) } catch { return .failure(error) }
-    }
-    switch result {
-    case .success(true): runner.interruptGuest()
-    case .success(false): break
-    case .failure(let error): fail(error)
-    }
-  }
-
-  private func fail(_ error: RingError) {
-    guard !isBroken else { return }
+  /// Once, whichever thread found the ring broken.
+  private func reportFailure() {
+    guard !isBroken, let failure = runner.withLane({ $0.failure }) else { return }
     isBroken = true
-    runner.withLane { $0.isUsable = false }
-    owner.broke(runner.index, error)
+    owner.broke(runner.index, failure)
   }
 }

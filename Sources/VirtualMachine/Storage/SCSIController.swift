@@ -13,7 +13,7 @@ import VirtualDisks
 ///
 /// Locks: the bus's, then `state`, then `table`. The channels' threads take the last two only; what they want of the bus
 /// goes through `offers`, since the bus waits for them when a channel is closed.
-final class SCSIController: ChannelOwner, StorageRunnerOwner {
+final class SCSIController: MultichannelDevice, StorageRunnerOwner {
   struct Description: Sendable {
     var kind: StorageController
     var instanceID: GUID
@@ -30,14 +30,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
 
   private struct State {
     var provider: StorageProvider
-    /// Which channel of the controller each offered channel of the bus is.
-    var indices: [ChannelID: UInt16] = [:]
-    /// Sub-channels that are being rescinded.
-    var leaving: [ChannelID: UInt16] = [:]
-    var runners: [UInt16: StorageRunner] = [:]
-    var doorbells: [UInt16: ConnectionID] = [:]
-    /// Counts the openings of the first channel.
-    var openings: UInt64 = 0
+    var channels = DeviceChannels<StorageRunner>()
   }
 
   private struct Table {
@@ -50,8 +43,8 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   private let state: Mutex<State>
   private let table = Mutex(Table())
   private let port: PartitionPort
-  private let bus: @Sendable () -> PartitionBus?
-  private let offers = DispatchQueue(label: "swift-lis.storage")
+  let bus: @Sendable () -> PartitionBus?
+  let offers = DispatchQueue(label: "swift-lis.storage")
   private let handOver: HandOver?
   private let report: @Sendable (StorageReport) -> Void
 
@@ -72,34 +65,17 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
 
   // MARK: Offers
 
-  private func offer(subChannel index: UInt16) -> OfferDescription {
+  func offer(subChannel index: UInt16) -> OfferDescription {
     OfferDescription(
       classID: description.kind.classID, instanceID: description.instanceID, flags: .enumerateInterface,
       userData: description.kind.userData, subChannelIndex: index)
   }
 
-  /// Puts the controller on the bus.
-  func offer(on bus: PartitionBus) throws(BusServerError) {
-    try bus.offer(offer(subChannel: 0), owner: self) { channel in
-      state.withLock { $0.indices[channel] = 0 }
-    }
+  func withChannels<R>(_ body: (inout DeviceChannels<StorageRunner>) -> R) -> R {
+    state.withLock { body(&$0.channels) }
   }
 
-  private func offerSubChannels(_ count: UInt16, opening: UInt64) {
-    guard count > 0, let bus = bus() else { return }
-    for index in 1...count {
-      do throws(BusServerError) {
-        // Under the bus's lock, so that the first channel is not closed in between.
-        try bus.offer(
-          offer(subChannel: index), owner: self, when: { state.withLock { $0.openings == opening } }
-        ) { channel in
-          state.withLock { $0.indices[channel] = index }
-        }
-      } catch {
-        report(.subChannelNotOffered(String(describing: error)))
-      }
-    }
-  }
+  func subChannelNotOffered(_ reason: String) { report(.subChannelNotOffered(reason)) }
 
   // MARK: Channels, under the bus's lock
 
@@ -107,7 +83,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
     guard let memory = port.memory else { return false }
     var effects: [StorageEffect] = []
     let isOpen = state.withLock { state in
-      guard let index = state.indices[opening.channel], state.runners[index] == nil,
+      guard let index = state.channels.closedIndex(of: opening.channel),
         let rings = try? ChannelRings(
           memory: memory, incoming: opening.guestToHostFrames, outgoing: opening.hostToGuestFrames,
           largestPacket: StorageRunner.largestPacket),
@@ -115,7 +91,6 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
         port.bindDoorbell(opening.connection, to: runner.bell.number)
       else { return false }
       if index == 0 {
-        state.openings &+= 1
         for unit in units { unit.withModel { $0.restart() } }
       }
       let channel = state.provider.channelOpened(index, effects: &effects)
@@ -130,8 +105,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
         state.provider.channelClosed(index, effects: &effects)
         return false
       }
-      state.runners[index] = runner
-      state.doorbells[index] = opening.connection
+      state.channels.opened(index, runner, at: opening.connection)
       return true
     }
     carryOut(effects)
@@ -139,36 +113,18 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   }
 
   func close(_ channel: ChannelID) -> [ChannelID] {
-    let found = state.withLock { state -> (index: UInt16, runner: StorageRunner, connection: ConnectionID?)? in
-      guard let index = state.indices[channel] ?? state.leaving.removeValue(forKey: channel),
-        let runner = state.runners.removeValue(forKey: index)
-      else { return nil }
-      return (index, runner, state.doorbells.removeValue(forKey: index))
-    }
-    guard let (index, runner, connection) = found else { return [] }
-    if let connection { port.unbindDoorbell(connection, from: runner.bell.number) }
+    guard let closing = withChannels({ $0.beginClosing(channel) }) else { return [] }
+    port.unbindDoorbell(closing.connection, from: closing.runner.bell.number)
     // Without the lock: the thread may have something to say to the provider before it ends.
-    runner.stop()
-    if index == 0 { handOver?.giveBack() }
+    closing.runner.stop()
+    if closing.index == 0 { handOver?.giveBack() }
     var effects: [StorageEffect] = []
     let ending = state.withLock { state -> [ChannelID] in
-      state.provider.channelClosed(index, effects: &effects)
-      guard index == 0 else { return [] }
-      state.openings &+= 1
-      let ending = state.indices.filter { $0.value != 0 }
-      state.indices = state.indices.filter { $0.value == 0 }
-      state.leaving.merge(ending) { $1 }
-      return ending.keys.sorted { $0.rawValue < $1.rawValue }
+      state.provider.channelClosed(closing.index, effects: &effects)
+      return state.channels.endClosing(closing.index)
     }
     carryOut(effects)
     return ending
-  }
-
-  func retarget(_ channel: ChannelID, to vp: VPIndex) { runner(of: channel)?.retarget(to: vp) }
-  func signalled(_ channel: ChannelID) { runner(of: channel)?.bell.ring() }
-
-  private func runner(of channel: ChannelID) -> StorageRunner? {
-    state.withLock { state in state.indices[channel].flatMap { state.runners[$0] } }
   }
 
   // MARK: From the channels' threads
@@ -193,16 +149,15 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
     for effect in effects {
       switch effect {
       case .offerSubChannels(let count):
-        let opening = state.withLock { $0.openings }
-        offers.async { [self] in offerSubChannels(count, opening: opening) }
+        offerSubChannels(count, of: withChannels { $0.opening })
       // `close` names them to the bus.
       case .withdrawSubChannels: break
       case .reset(let scope, let channels):
         for unit in units where scope == .controller || scope == .unit(unit.number) { unit.withModel { $0.reset() } }
-        let runners = state.withLock { state in channels.compactMap { state.runners[$0] } }
+        let runners = withChannels { open in channels.compactMap { open[$0] } }
         for runner in runners { runner.order(.reset(scope)) }
       case .answer(let channel, let id, let status):
-        state.withLock { $0.runners[channel] }?.order(.answer(id, status))
+        withChannels { $0[channel] }?.order(.answer(id, status))
       }
     }
   }
@@ -225,7 +180,7 @@ final class SCSIController: ChannelOwner, StorageRunnerOwner {
   }
 
   /// The guest is to look at its units: which there are, and what they have to say.
-  func announceChange() { state.withLock { $0.runners[0] }?.order(.unitsChanged) }
+  func announceChange() { withChannels { $0[0] }?.order(.unitsChanged) }
 }
 
 /// What a controller has to tell its owner. Called on the channels' threads.

@@ -28,7 +28,7 @@ protocol StorageRunnerOwner: AnyObject, Sendable {
 ///
 /// The thread sleeps in the drives' queue, where the guest's signals, finished requests and orders from the controller
 /// wake it.
-final class StorageRunner: Sendable {
+final class StorageRunner: ChannelRunner {
   /// What others want of the thread.
   enum Order: Sendable {
     case reset(StorageScope)
@@ -75,7 +75,7 @@ final class StorageRunner: Sendable {
 
   func order(_ order: Order) {
     orders.withLock { $0.append(order) }
-    bell.ring()
+    ring()
   }
 
   func takeOrders() -> [Order] {
@@ -88,8 +88,10 @@ final class StorageRunner: Sendable {
   func retarget(to vp: VPIndex) {
     target.store(vp.rawValue, ordering: .relaxed)
     // An interrupt may have gone to the old processor while the guest moved.
-    bell.ring()
+    ring()
   }
+
+  func ring() { bell.ring() }
 
   var targetVP: VPIndex { VPIndex(target.load(ordering: .relaxed)) }
 

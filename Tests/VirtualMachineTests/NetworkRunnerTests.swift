@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DeviceProtocols
+import Dispatch
+import Partition
+import ServiceProviders
+import Synchronization
+import Testing
+import VMBus
+import VirtualSwitch
+
+@testable import VirtualMachine
+
+/// A channel of an adapter over guest memory, with the threads that serve it.
+@Suite struct NetworkRunnerTests {
+  private final class Owner: NetworkRunnerOwner {
+    let breaks = Mutex<[RingError]>([])
+    let told = DispatchSemaphore(value: 0)
+
+    func control(_ control: NetworkControl, from runner: NetworkRunner) {}
+    var port: (connection: (any SwitchConnection)?, number: Int) { (nil, 0) }
+    var portNumber: Int { 0 }
+    func broke(_ channel: UInt16, _ error: RingError) {
+      breaks.withLock { $0.append(error) }
+      told.signal()
+    }
+  }
+
+  private static let frames: [UInt64] = [16, 17, 18, 19]
+
+  private func memory() throws -> GuestMemory {
+    let memory = try GuestMemory(byteCount: 2 << 20)
+    for frame in [Self.frames[0], Self.frames[0] + 16] {
+      unsafe RingControl(page: try #require(memory.page(frame))).initialize()
+    }
+    return memory
+  }
+
+  /// The thread that finds the ring broken is one that brings a frame; the adapter's owner hears of it all the same, once.
+  @Test func aRingFoundBrokenByAnotherThreadIsReportedOnce() throws {
+    let memory = try memory()
+    let outgoing = Self.frames.map { $0 + 16 }
+    var provider = NetworkProvider(
+      NetworkConfiguration(address: EthernetAddress(rawValue: 0x02_0000_0000_01)), isLinkUp: true)
+    let owner = Owner()
+    var effects: [NetworkEffect] = []
+    let runner = try NetworkRunner(
+      provider.channelOpened(0, effects: &effects), try OutgoingRing(memory: memory, frames: outgoing),
+      memory: memory, target: VPIndex(0), signal: { _ in })
+    // Nothing that the thread would find by itself: the guest's end of the other ring is in order.
+    unsafe RingControl(page: try #require(memory.page(outgoing[0]))).publishReadIndex(0xFFFF_FFF8)
+    runner.withLane { lane in lane.channel.carryOut(.spread(NVSPSendTable(spreadOver: 1))) }
+    runner.deliver()
+    #expect(runner.withLane { $0.failure } != nil)
+    #expect(owner.breaks.withLock { $0.isEmpty })
+    try runner.start(try IncomingRing(memory: memory, frames: Self.frames, largestPacket: 8192), owner: owner)
+    #expect(owner.told.wait(timeout: .now() + .seconds(20)) == .success)
+    runner.deliver()
+    runner.ring()
+    runner.stop()
+    #expect(owner.breaks.withLock { $0.count } == 1)
+  }
+}
