@@ -101,10 +101,38 @@ extension Golden {
     // Descriptor format: 72h, key, code, qualifier.
     #expect(
       SenseData(low: 0x0921_0672 & 0xFFFF_FFFF, high: 0, byteCount: 8)
-        == SenseData(.unitAttention, AdditionalSense(0x21, 0x09)))
+        == SenseData(.unitAttention, AdditionalSense(0x21, 0x09), format: .descriptors))
     #expect(SenseData(low: 0x70, high: 0, byteCount: 13) == nil)
     #expect(SenseData(low: 0x72, high: 0, byteCount: 3) == nil)
     #expect(SenseData(low: 0, high: 0, byteCount: 18) == nil)
+  }
+
+  /// Examples of SPC-4 4.5.2: what SBC-3 puts into the information is 64 bits long in the one format and 32 in the other.
+  @Test(arguments: [5, 0xFFFF_FFFF, 0x1_0000_0000, .max] as [UInt64])
+  func informationOf64Bits(_ block: UInt64) throws {
+    for format in [SenseData.Format.fixed, .descriptors] {
+      let sense = SenseData(.mediumError, .unrecoveredReadError, information: block, format: format)
+      var request = SCSIRequestBlock()
+      request.senseLength = 20
+      request.setSense(sense)
+      #expect(Int(request.senseLength) == sense.byteCount)
+      let found = SenseData(
+        low: request.low, high: request.high, last: request.last, byteCount: Int(request.senseLength))
+      var expected = sense
+      if format == .fixed, block > 0xFFFF_FFFF { expected.information = nil }
+      #expect(found == expected)
+      // The 18 bytes of old guests: all of it, or what is left without the descriptor.
+      request.senseLength = 18
+      request.setSense(sense)
+      if format == .descriptors { expected.information = nil }
+      #expect(Int(request.senseLength) == expected.byteCount)
+      #expect(
+        SenseData(low: request.low, high: request.high, last: request.last, byteCount: Int(request.senseLength))
+          == expected)
+    }
+    let bytes = SenseData(.mediumError, .unrecoveredReadError, information: 0x0102_0304_0506_0708, format: .descriptors)
+    #expect(bytes.low == 0x0C00_0000_0011_0372)
+    #expect(bytes.high == 0x0403_0201_0080_0A00 && bytes.last == 0x0807_0605)
   }
 
   @Test func commandsEndWhereTheyEnd() {

@@ -45,5 +45,7 @@ public struct SCSIOperation: RawRepresentable, Hashable, Sendable {
   @inlinable public static var maintenanceIn: Self { Self(rawValue: 0xA3) }
   @inlinable public static var read12: Self { Self(rawValue: 0xA8) }
   @inlinable public static var write12: Self { Self(rawValue: 0xAA) }
+  @inlinable public static var readDVDStructure: Self { Self(rawValue: 0xAD) }
   @inlinable public static var verify12: Self { Self(rawValue: 0xAF) }
+  @inlinable public static var readCD: Self { Self(rawValue: 0xBE) }
 }

@@ -32,7 +32,7 @@ public struct SCSIOutcome: Hashable, Sendable {
   @inlinable public static func good(byteCount: UInt32 = 0) -> Self { Self(status: .good, byteCount: byteCount) }
 
   @inlinable
-  public static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt32? = nil) -> Self {
+  public static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt64? = nil) -> Self {
     Self(status: .checkCondition, sense: SenseData(key, additional, information: information))
   }
 

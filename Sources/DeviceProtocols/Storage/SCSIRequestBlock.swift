@@ -59,13 +59,16 @@ public struct SCSIRequestBlock: Hashable, Sendable {
     }
   }
 
-  /// Replaces the command by sense data, as an answer does. They fit into the 18 bytes of old versions too.
+  /// Replaces the command by sense data, as an answer does. Those of 20 bytes are shortened to 8 where the guest has no
+  /// room for them, as in the 18 bytes of old versions.
   @inlinable
   public mutating func setSense(_ sense: SenseData?) {
+    var sense = sense
+    if sense?.format == .descriptors, senseLength < Self.senseSize { sense?.information = nil }
     low = sense?.low ?? 0
     high = sense?.high ?? 0
-    last = 0
-    senseLength = sense == nil ? 0 : UInt8(SenseData.wireSize)
+    last = sense?.last ?? 0
+    senseLength = UInt8(truncatingIfNeeded: sense?.byteCount ?? 0)
   }
 
   /// From the whole packet, which has at least the block's bytes of `version`.

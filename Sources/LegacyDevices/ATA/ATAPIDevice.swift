@@ -67,13 +67,14 @@ struct ATAPIDevice: Sendable {
       packet.dropFirst(start).prefix(8).enumerated().reduce(0) { $0 | UInt64($1.element) << UInt64($1.offset * 8) }
     }
     let block = SCSICommandBlock(low: word(0), high: word(8), byteCount: Self.packetBytes)
-    if block.operation == .requestSense, let sense {
+    if block.operation == .requestSense, var sense {
       self.sense = nil
+      sense.format = block[1] & 1 == 0 ? .fixed : .descriptors
       func bytes(_ value: UInt64, _ count: Int) -> [UInt8] {
         (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
       }
-      let data = bytes(sense.low, 8) + bytes(sense.high, 8) + [0, 0]
-      return (.reply(Array(data.prefix(Int(block[4])))), false)
+      let data = bytes(sense.low, 8) + bytes(sense.high, 8) + bytes(UInt64(sense.last), 4)
+      return (.reply(Array(data.prefix(min(sense.byteCount, Int(block[4]))))), false)
     }
     sense = nil
     var response = SCSIResponse()

@@ -167,7 +167,7 @@ import VMBus
   private static func verdict(_ block: SCSIRequestBlock) -> StorageCompletion.Verdict {
     let length = min(Int(block.senseLength), SCSIRequestBlock.senseSize)
     let sense =
-      block.status.hasSense ? SenseData(low: block.low, high: block.high, byteCount: length) : nil
+      block.status.hasSense ? SenseData(low: block.low, high: block.high, last: block.last, byteCount: length) : nil
     switch block.status.code {
     case .success, .dataOverrun:
       return block.deviceStatus == .good ? .success : .deviceError(block.deviceStatus, sense)

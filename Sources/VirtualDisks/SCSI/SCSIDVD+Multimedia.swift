@@ -141,6 +141,64 @@ extension SCSIDVD {
     return response.sent(allocation: Int(command.block.uint16(at: 7)), command)
   }
 
+  // MARK: READ CD (6.15), READ DISC STRUCTURE (6.22)
+
+  /// User data of data sectors, which is all that an image has: nothing of sync, headers, error correction, sub-channels.
+  func readCD(_ command: SCSICommand) -> SCSIStep {
+    let block = command.block
+    guard currentProfile == Self.profileCD else { return .check(.illegalRequest, .incompatibleMedium) }
+    // Any kind of sector, or mode 1.
+    let kind = block[1] >> 2 & 7
+    guard kind == 0 || kind == 2 else { return .check(.illegalRequest, .illegalModeForTrack) }
+    guard block[9] & ~0x10 == 0, block[10] & 7 == 0 else { return .invalidField }
+    let (first, count) = (UInt64(block.uint32(at: 2)), block.uint24(at: 6))
+    // Nothing of the sectors is wanted.
+    guard block[9] != 0 else {
+      return contains(first, UInt64(count))
+        ? .good : .check(.illegalRequest, .blockOutOfRange, information: first)
+    }
+    return read(command, first, count)
+  }
+
+  /// Linux's DVD_READ_STRUCT: physical format and copyright; and FFh, which there are.
+  func readDVDStructure(_ command: SCSICommand, into response: inout SCSIResponse) -> SCSIStep {
+    let block = command.block
+    // Of DVDs (media type 0), in the only layer.
+    guard block[1] & 0x0F == 0, block[6] == 0 else { return .invalidField }
+    let format = block[7]
+    guard currentProfile == Self.profileDVD || format == 0xFF else {
+      return .check(.illegalRequest, .incompatibleMedium)
+    }
+    response.append(zeros: 4)
+    switch format {
+    case 0x00: appendPhysicalFormat(into: &response)
+    // No protection, no regions.
+    case 0x01: response.append(zeros: 4)
+    case 0xFF:
+      // Each can be read, and is as long as it is with its header.
+      for (code, count) in [(0x00, 2052), (0x01, 8)] as [(UInt8, UInt16)] {
+        response.append(bytes: [code, 0x40])
+        response.append(count)
+      }
+    default: return .invalidField
+    }
+    response.setLength16(at: 0)
+    return response.sent(allocation: Int(block.uint16(at: 8)), command)
+  }
+
+  /// A DVD-ROM's layer descriptor: 17 bytes, and up to 2048 what the manufacturer had to say.
+  private func appendPhysicalFormat(into response: inout SCSIResponse) {
+    // DVD-ROM of version 1; 120 mm, any rate; one embossed layer; usual densities.
+    response.append(bytes: [0x01, 0x0F, 0x01, 0x00])
+    // The data begin behind the lead-in. An image may be longer than physical sector numbers reach.
+    let first: UInt64 = 0x3_0000
+    response.append(UInt32(first))
+    response.append(UInt32(min(first + sectorCount - 1, 0xFF_FFFF)))
+    // No other layer.
+    response.append(0 as UInt32)
+    response.append(zeros: 2048 - 16)
+  }
+
   // MARK: MODE SENSE
 
   /// Error recovery (01h) and capabilities (2Ah), which Linux's sr looks for.

@@ -110,8 +110,8 @@ public struct SCSIDVD: Sendable {
     }
     switch block.operation {
     case .testUnitReady, .read10, .read12, .read16, .verify10, .readCapacity10, .serviceActionIn16,
-      .readTableOfContents,
-      .readDiscInformation, .readTrackInformation, .synchronizeCache10:
+      .readTableOfContents, .readCD, .readDVDStructure, .readDiscInformation, .readTrackInformation,
+      .synchronizeCache10:
       guard hasDisc else { return .check(.notReady, whyNotReady) }
     case .write10, .write12, .write16: return .check(.dataProtect, .writeProtected)
     default: return .invalidOperation
@@ -127,6 +127,8 @@ public struct SCSIDVD: Sendable {
       return response.sent(allocation: 8, command)
     case .serviceActionIn16: return readCapacity16(command, into: &response)
     case .readTableOfContents: return readTableOfContents(command, into: &response)
+    case .readCD: return readCD(command)
+    case .readDVDStructure: return readDVDStructure(command, into: &response)
     case .readDiscInformation: return readDiscInformation(command, into: &response)
     case .readTrackInformation: return readTrackInformation(command, into: &response)
     // A disc that cannot be written has nothing to synchronize; otherwise TEST UNIT READY.
@@ -163,13 +165,13 @@ public struct SCSIDVD: Sendable {
     return hadDisc ? .ejected(.good()) : .good
   }
 
-  private func contains(_ block: UInt64, _ count: UInt64) -> Bool {
+  func contains(_ block: UInt64, _ count: UInt64) -> Bool {
     block <= sectorCount && count <= sectorCount - block
   }
 
-  private func read(_ command: SCSICommand, _ block: UInt64, _ count: UInt32) -> SCSIStep {
+  func read(_ command: SCSICommand, _ block: UInt64, _ count: UInt32) -> SCSIStep {
     guard contains(block, UInt64(count)) else {
-      return .check(.illegalRequest, .blockOutOfRange, information: UInt32(exactly: block))
+      return .check(.illegalRequest, .blockOutOfRange, information: block)
     }
     guard count <= maximumTransferBytes / 2048 else { return .invalidField }
     if count == 0 { return .good }
@@ -184,7 +186,7 @@ public struct SCSIDVD: Sendable {
     let count = UInt64(command.block.uint16(at: 7))
     guard command.block[1] & 0x06 == 0 else { return .invalidField }
     guard contains(block, count) else {
-      return .check(.illegalRequest, .blockOutOfRange, information: UInt32(exactly: block))
+      return .check(.illegalRequest, .blockOutOfRange, information: block)
     }
     if count == 0 { return .good }
     return .transfer(

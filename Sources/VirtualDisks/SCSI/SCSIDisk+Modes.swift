@@ -3,23 +3,33 @@
 import DeviceProtocols
 import VMBus
 
-// Mode pages: error recovery (01h), caching (08h), control (0Ah). Of all that only WCE can be changed.
+// Mode pages: error recovery (01h), caching (08h), control (0Ah). Of all that only WCE and D_SENSE can be changed.
 
 extension SCSIDisk {
   private static let pages: [UInt8] = [0x01, 0x08, 0x0A]
 
-  /// A page with its two bytes of header; `changeable` is the mask of what MODE SELECT can set.
-  private func page(_ code: UInt8, changeable: Bool, enabled: Bool) -> [UInt8] {
+  private enum Values: UInt8 {
+    case current = 0
+    /// The mask of what MODE SELECT can set.
+    case changeable = 1
+    case usual = 2
+    case saved = 3
+  }
+
+  /// A page with its two bytes of header.
+  private func page(_ code: UInt8, _ values: Values) -> [UInt8] {
+    let changeable = values == .changeable
     var page: [UInt8]
     switch code {
     // Automatic reallocation of writes and reads.
     case 0x01: page = [0x01, 10, changeable ? 0 : 0xC0] + Array(repeating: 0, count: 9)
     case 0x08:
       page = [0x08, 18] + Array(repeating: 0, count: 18)
-      page[2] = changeable ? (characteristics.hasWriteCache ? 0x04 : 0) : enabled ? 0x04 : 0
-    // Simple commands may be reordered.
+      page[2] = (values == .current ? writeCacheEnabled : characteristics.hasWriteCache) ? 0x04 : 0
+    // D_SENSE; simple commands may be reordered.
     default:
       page = [0x0A, 10] + Array(repeating: 0, count: 10)
+      page[2] = changeable || values == .current && senseFormat == .descriptors ? 0x04 : 0
       page[3] = changeable ? 0 : 0x10
     }
     return page
@@ -30,8 +40,8 @@ extension SCSIDisk {
     let long = block.operation == .modeSense10
     let wanted = block[2] & 0x3F
     let subpage = block[3]
-    // Saved values: there are none.
-    if block[2] >> 6 == 3 { return .check(.illegalRequest, .savingNotSupported) }
+    let values = Values(rawValue: block[2] >> 6) ?? .current
+    guard values != .saved else { return .check(.illegalRequest, .savingNotSupported) }
     guard wanted == 0x3F || Self.pages.contains(wanted), subpage == 0 || subpage == 0xFF && wanted == 0x3F else {
       return .invalidField
     }
@@ -55,10 +65,7 @@ extension SCSIDisk {
       response.append(characteristics.logicalSectorSize)
     }
     for code in Self.pages where wanted == code || wanted == 0x3F {
-      response.append(
-        bytes: page(
-          code, changeable: block[2] >> 6 == 1,
-          enabled: block[2] >> 6 == 2 ? characteristics.hasWriteCache : writeCacheEnabled))
+      response.append(bytes: page(code, values))
     }
     if long { response.setLength16(at: 0) } else { response[0] = UInt8(response.byteCount - 1) }
     return response.sent(allocation: long ? Int(block.uint16(at: 7)) : Int(block[4]), command)
@@ -77,9 +84,10 @@ extension SCSIDisk {
       SCSITask(.modeSelect(long: long, listByteCount: count), sectorShift: geometry.sectorShift))
   }
 
-  /// Everything is checked before anything is set: a page may differ from what it is in WCE only.
+  /// Everything is checked before anything is set.
   mutating func modeSelect(long: Bool, _ listByteCount: UInt32, _ list: RawSpan) -> SCSIStep {
     var enabled = writeCacheEnabled
+    var format = senseFormat
     do throws(WireError) {
       let header = long ? 8 : 4
       let descriptors =
@@ -90,8 +98,8 @@ extension SCSIDisk {
       while at < list.byteCount {
         let code = try list.read(UInt8.self, at: at) & 0x7F
         guard Self.pages.contains(code) else { return .check(.illegalRequest, .invalidFieldInParameters) }
-        let current = page(code, changeable: false, enabled: writeCacheEnabled)
-        let mask = page(code, changeable: true, enabled: writeCacheEnabled)
+        let current = page(code, .current)
+        let mask = page(code, .changeable)
         guard Int(try list.read(UInt8.self, at: at + 1)) == current.count - 2 else {
           return .check(.illegalRequest, .invalidFieldInParameters)
         }
@@ -100,7 +108,9 @@ extension SCSIDisk {
           guard (byte ^ current[index]) & ~mask[index] == 0 else {
             return .check(.illegalRequest, .invalidFieldInParameters)
           }
-          if code == 0x08, index == 2, mask[2] & 0x04 != 0 { enabled = byte & 0x04 != 0 }
+          guard index == 2 else { continue }
+          if code == 0x08 { enabled = byte & 0x04 != 0 }
+          if code == 0x0A { format = byte & 0x04 == 0 ? .fixed : .descriptors }
         }
         at += current.count
       }
@@ -108,7 +118,7 @@ extension SCSIDisk {
       return .check(.illegalRequest, .parameterListLength)
     }
     let turnsOff = writeCacheEnabled && !enabled
-    setWriteCache(enabled)
+    set(writeCache: enabled, senseFormat: format)
     // What the cache holds has to be on the medium when it is said to be off.
     if turnsOff {
       return .transfer(DriveRequest(.flush), SCSITask(byteCount: listByteCount, sectorShift: geometry.sectorShift))

@@ -106,7 +106,7 @@ extension SCSIDisk {
   }
 
   func outOfRange(_ block: UInt64) -> SCSIStep {
-    .check(.illegalRequest, .blockOutOfRange, information: UInt32(exactly: block))
+    .check(.illegalRequest, .blockOutOfRange, information: block)
   }
 
   /// The range lies inside the disk, so nothing overflows.

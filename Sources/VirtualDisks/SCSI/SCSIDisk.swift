@@ -15,6 +15,8 @@ public struct SCSIDisk: Sendable {
   public let maximumTransferBytes: UInt32
   /// WCE of the caching page: the guest can turn a write cache off, then each write is forced through.
   private(set) var writeCacheEnabled: Bool
+  /// D_SENSE of the control page.
+  private(set) var senseFormat = SenseData.Format.fixed
   var attentions = SCSIAttentions()
   /// From the characteristics, for the way of every read and write.
   private(set) var geometry: Geometry
@@ -60,6 +62,7 @@ public struct SCSIDisk: Sendable {
   public mutating func reset() {
     attentions.reset()
     writeCacheEnabled = characteristics.hasWriteCache
+    senseFormat = .fixed
   }
 
   /// Another kernel has the guest now. It knows nothing yet, so there is nothing to tell it, and what the one before had
@@ -67,11 +70,16 @@ public struct SCSIDisk: Sendable {
   public mutating func restart() {
     attentions.removeAll()
     writeCacheEnabled = characteristics.hasWriteCache
+    senseFormat = .fixed
   }
 
   // MARK: From the guest
 
   public mutating func begin(_ command: SCSICommand, into response: inout SCSIResponse) -> SCSIStep {
+    execute(command, into: &response).saying(in: senseFormat)
+  }
+
+  private mutating func execute(_ command: SCSICommand, into response: inout SCSIResponse) -> SCSIStep {
     response.clear()
     let block = command.block
     if !attentions.isEmpty, SCSIAttentions.interrupts(block.operation), let attention = attentions.take() {
@@ -118,12 +126,18 @@ public struct SCSIDisk: Sendable {
 
   /// Goes on with a command whose parameters were fetched. `data` is a private copy.
   public mutating func resume(_ task: SCSITask, data: RawSpan) -> SCSIStep {
-    switch task.kind {
-    case .single: return .check(.hardwareError, .internalFailure)
-    case .unmap(let count): return unmap(count, data)
-    case .modeSelect(let long, let count): return modeSelect(long: long, count, data)
-    }
+    let format = task.senseFormat
+    let step =
+      switch task.kind {
+      case .single: SCSIStep.check(.hardwareError, .internalFailure)
+      case .unmap(let count): unmap(count, data)
+      case .modeSelect(let long, let count): modeSelect(long: long, count, data)
+      }
+    return step.saying(in: format)
   }
 
-  mutating func setWriteCache(_ enabled: Bool) { writeCacheEnabled = enabled }
+  mutating func set(writeCache: Bool, senseFormat: SenseData.Format) {
+    writeCacheEnabled = writeCache
+    self.senseFormat = senseFormat
+  }
 }

@@ -94,11 +94,10 @@ enum SCSIIdentity {
   static func requestSense(
     _ command: SCSICommand, _ sense: SenseData, into response: inout SCSIResponse
   ) -> SCSIStep {
-    // Sense data in descriptor format are not supported.
-    guard command.block[1] & 1 == 0 else { return .invalidField }
-    for index in 0..<8 as Range<UInt64> { response.append(UInt8(truncatingIfNeeded: sense.low >> (8 * index))) }
-    for index in 0..<8 as Range<UInt64> { response.append(UInt8(truncatingIfNeeded: sense.high >> (8 * index))) }
-    response.append(0 as UInt16)
+    // DESC: the format of this answer, whatever the control mode page says about others.
+    var sense = sense
+    sense.format = command.block[1] & 1 == 0 ? .fixed : .descriptors
+    response.append(sense)
     return response.sent(allocation: Int(command.block[4]), command)
   }
 }

@@ -4,10 +4,10 @@ import DeviceProtocols
 
 /// Data that a unit sends, built in place. The caller keeps one per thread; it is cleared by `begin`.
 ///
-/// The longest is REPORT SUPPORTED OPERATION CODES with timeouts, 584 bytes.
+/// The longest is a DVD's physical format, 2052 bytes.
 public struct SCSIResponse: Sendable {
-  public static let capacity = 1024
-  var storage = InlineArray<1024, UInt8>(repeating: 0)
+  public static let capacity = 2052
+  var storage = InlineArray<2052, UInt8>(repeating: 0)
   public private(set) var byteCount = 0
 
   public init() {}
@@ -53,6 +53,15 @@ public struct SCSIResponse: Sendable {
     for _ in 0..<left { append(0x20 as UInt8) }
   }
 
+  mutating func append(_ sense: SenseData) {
+    append(sense.low.byteSwapped)
+    if sense.byteCount > 8 { append(sense.high.byteSwapped) }
+    let last = sense.last.byteSwapped
+    for index in 0..<UInt32(max(0, sense.byteCount - 16)) {
+      append(UInt8(truncatingIfNeeded: last >> (24 - 8 * index)))
+    }
+  }
+
   subscript(index: Int) -> UInt8 {
     get { storage[index] }
     set { storage[index] = newValue }
@@ -72,7 +81,7 @@ public struct SCSIResponse: Sendable {
 }
 
 extension SCSIStep {
-  static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt32? = nil) -> Self {
+  static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt64? = nil) -> Self {
     .complete(.check(key, additional, information: information))
   }
 

@@ -15,6 +15,26 @@ public enum SCSIStep: Sendable {
   case fetch(byteCount: Int, SCSITask)
 }
 
+extension SCSIStep {
+  /// The same with sense data in this format, now or later.
+  consuming func saying(in format: SenseData.Format) -> SCSIStep {
+    // Nearly always: nothing to do, on the way of every read and write.
+    guard format != .fixed else { return self }
+    switch consume self {
+    case .complete(var outcome):
+      outcome.sense?.format = format
+      return .complete(outcome)
+    case .ejected(let outcome): return .ejected(outcome)
+    case .transfer(let request, var task):
+      task.senseFormat = format
+      return .transfer(request, task)
+    case .fetch(let byteCount, var task):
+      task.senseFormat = format
+      return .fetch(byteCount: byteCount, task)
+    }
+  }
+}
+
 /// What is to be remembered of a command in progress: by the caller, beside its request. Small, and without references
 /// for everything but an UNMAP of several ranges.
 public struct SCSITask: Sendable {
@@ -30,6 +50,8 @@ public struct SCSITask: Sendable {
   var byteCount: UInt32
   /// log2 of the sector size, for sense data.
   var sectorShift: UInt8
+  /// What the guest wants sense data in.
+  var senseFormat = SenseData.Format.fixed
   /// First byte of the drive request, for sense data.
   var byteOffset: UInt64 = 0
   /// What is still to be discarded.
@@ -53,11 +75,11 @@ public struct SCSITask: Sendable {
       return .complete(.good(byteCount: byteCount))
     case .failure(let failure, let at):
       let block = (at ?? byteOffset) >> UInt64(sectorShift)
-      return .complete(Self.outcome(of: failure, block: UInt32(exactly: block)))
+      return SCSIStep.complete(Self.outcome(of: failure, block: block)).saying(in: senseFormat)
     }
   }
 
-  static func outcome(of failure: DriveFailure, block: UInt32?) -> SCSIOutcome {
+  static func outcome(of failure: DriveFailure, block: UInt64) -> SCSIOutcome {
     switch failure {
     case .outOfRange: .check(.illegalRequest, .blockOutOfRange, information: block)
     case .readFailed: .check(.mediumError, .unrecoveredReadError, information: block)

@@ -23,7 +23,7 @@ enum SCSISupportedOperations {
   /// A command a line, in hexadecimal.
   private static let table = """
     00 00000000 00
-    03 000000ff 00
+    03 010000ff 00
     08 1fffffff 00
     0a 1fffffff 00
     12 01ffffff 00

@@ -66,6 +66,8 @@ struct SCSIBench {
     }
   }
 
+  mutating func run(_ command: ([UInt8], [UInt8])) -> Answer { run(command.0, sending: command.1) }
+
   /// The drive requests of one command.
   mutating func requests(of bytes: [UInt8], sending buffer: [UInt8] = []) -> [DriveRequest] {
     requests = []
@@ -87,7 +89,7 @@ struct SCSIBench {
 }
 
 extension SCSIBench.Answer {
-  static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt32? = nil) -> Self {
+  static func check(_ key: SenseKey, _ additional: AdditionalSense, information: UInt64? = nil) -> Self {
     Self(outcome: .check(key, additional, information: information), data: [])
   }
   static var good: Self { Self(outcome: .good(), data: []) }

@@ -20,13 +20,72 @@ import VMBus
     #expect(dvd.requests(of: [0xA8, 0] + big(10 as UInt32) + big(2 as UInt32) + [0, 0]) == [expected])
     #expect(dvd.requests(of: CDB.read16(10, 2)) == [expected])
     #expect(dvd.run(CDB.read10(999, 2)) == .check(.illegalRequest, .blockOutOfRange, information: 999))
-    #expect(dvd.run(CDB.read16(.max, .max)) == .check(.illegalRequest, .blockOutOfRange))
+    #expect(dvd.run(CDB.read16(.max, .max)) == .check(.illegalRequest, .blockOutOfRange, information: .max))
     #expect(dvd.run(CDB.read10(0, 2), room: 4095) == .invalid)
     #expect(dvd.run([0x25] + Array(repeating: 0, count: 9)).data == big(999 as UInt32) + big(2048 as UInt32))
     #expect(
       dvd.requests(of: [0x2F, 0] + big(1 as UInt32) + [0, 0, 1, 0]) == [
         DriveRequest(.verify, byteOffset: 2048, byteCount: 2048)
       ])
+  }
+
+  private static func readCD(_ block: UInt32, _ count: UInt8, kind: UInt8 = 0, fields: UInt8 = 0x10) -> [UInt8] {
+    [0xBE, kind << 2] + big(block) + [0, 0, count, fields, 0, 0]
+  }
+
+  @Test func readsDataSectorsOfCDs() {
+    var cd = SCSIBench.dvd(sectors: 1000)
+    let expected = DriveRequest(.read, byteOffset: 20480, byteCount: 4096)
+    for kind in [0, 2] as [UInt8] { #expect(cd.requests(of: Self.readCD(10, 2, kind: kind)) == [expected]) }
+    #expect(cd.run(Self.readCD(10, 2)).outcome == .good(byteCount: 4096))
+    #expect(cd.run(Self.readCD(10, 0)) == .good)
+    // Nothing wanted: whether the sectors are there.
+    #expect(cd.requests(of: Self.readCD(10, 2, fields: 0)) == [])
+    #expect(cd.run(Self.readCD(10, 2, fields: 0)) == .good)
+    let beyond = SCSIBench.Answer.check(.illegalRequest, .blockOutOfRange, information: 999)
+    #expect(cd.run(Self.readCD(999, 2)) == beyond)
+    #expect(cd.run(Self.readCD(999, 2, fields: 0)) == beyond)
+    // Music, mode 2; whole sectors, headers alone, sub-channels.
+    for kind in [1, 3, 4, 5, 6, 7] as [UInt8] {
+      #expect(cd.run(Self.readCD(0, 1, kind: kind)) == .check(.illegalRequest, .illegalModeForTrack))
+    }
+    for fields in [0xF8, 0x78, 0x58, 0x20, 0x18, 0x12] as [UInt8] {
+      #expect(cd.run(Self.readCD(0, 1, fields: fields)) == .invalidField)
+    }
+    #expect(cd.run([0xBE, 0, 0, 0, 0, 0, 0, 0, 1, 0x10, 1, 0]) == .invalidField)
+    #expect(cd.run(Self.readCD(10, 2), room: 4095) == .invalid)
+    // A DVD has no such sectors.
+    var dvd = SCSIBench.dvd(sectors: 2_000_000)
+    #expect(dvd.run(Self.readCD(10, 2)) == .check(.illegalRequest, .incompatibleMedium))
+  }
+
+  private static func structure(_ format: UInt8, _ allocation: UInt16, layer: UInt8 = 0, type: UInt8 = 0) -> [UInt8] {
+    [0xAD, type, 0, 0, 0, 0, layer, format] + big(allocation) + [0, 0]
+  }
+
+  @Test func structures() {
+    var dvd = SCSIBench.dvd(sectors: 2_000_000)
+    let physical = dvd.run(Self.structure(0, 0xFFFF)).data
+    #expect(physical.count == 2052)
+    let start = big(0x3_0000 as UInt32) + big(0x3_0000 + 1_999_999 as UInt32) + big(0 as UInt32)
+    #expect(Array(physical.prefix(21)) == [0x08, 0x02, 0, 0] + [0x01, 0x0F, 0x01, 0x00] + start + [0])
+    #expect(physical[21...].allSatisfy { $0 == 0 })
+    // Linux asks for the header and 17 bytes.
+    #expect(dvd.run(Self.structure(0, 21)).data == Array(physical.prefix(21)))
+    #expect(dvd.run(Self.structure(1, 8)).data == [0, 6, 0, 0, 0, 0, 0, 0])
+    #expect(dvd.run(Self.structure(0xFF, 255)).data == [0, 10, 0, 0, 0, 0x40, 8, 4, 1, 0x40, 0, 8])
+    for format in [2, 3, 4, 0xC0] as [UInt8] { #expect(dvd.run(Self.structure(format, 255)) == .invalidField) }
+    #expect(dvd.run(Self.structure(0, 255, layer: 1)) == .invalidField)
+    #expect(dvd.run(Self.structure(0, 255, type: 1)) == .invalidField)
+    // Longer than sector numbers reach.
+    var large = SCSIBench.dvd(sectors: 1 << 40)
+    #expect(Array(large.run(Self.structure(0, 21)).data[12..<16]) == [0, 0xFF, 0xFF, 0xFF])
+    // A CD has none, an empty drive nothing at all.
+    var cd = SCSIBench.dvd(sectors: 1000)
+    #expect(cd.run(Self.structure(0, 255)) == .check(.illegalRequest, .incompatibleMedium))
+    var empty = SCSIBench.dvd(sectors: 0)
+    #expect(empty.run(Self.structure(0, 255)) == .check(.notReady, .mediumNotPresent))
+    #expect(empty.run(Self.readCD(0, 1)) == .check(.notReady, .mediumNotPresent))
   }
 
   @Test func writingIsRefused() {

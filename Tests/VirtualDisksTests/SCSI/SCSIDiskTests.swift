@@ -51,7 +51,7 @@ import VMBus
         #expect(answer.outcome == write.outcome)
         if block > sectors || UInt64(count) > sectors - block {
           let expected = SCSIBench.Answer.check(
-            .illegalRequest, .blockOutOfRange, information: UInt32(exactly: block))
+            .illegalRequest, .blockOutOfRange, information: block)
           #expect(answer == expected && unmap == expected, "\(block) \(count)")
           #expect(disk.requests.isEmpty)
           #expect(
@@ -124,10 +124,12 @@ import VMBus
     var disk = SCSIBench.disk()
     disk.results = [.failure(.readFailed)]
     #expect(disk.run(CDB.read10(100, 8)).sense?.information == 100)
-    // A block number that does not fit is left out.
+    // A block number that does not fit into the fixed format is left out there.
     var large = SCSIBench.disk(sectors: 1 << 36)
     large.results = [.failure(.readFailed)]
-    #expect(large.run(CDB.read16(1 << 33, 8)).sense == SenseData(.mediumError, .unrecoveredReadError))
+    let sense = large.run(CDB.read16(1 << 33, 8)).sense
+    #expect(sense == SenseData(.mediumError, .unrecoveredReadError, information: 1 << 33))
+    #expect(sense?.low == SenseData(.mediumError, .unrecoveredReadError).low)
   }
 
   @Test func cacheIsFlushed() {

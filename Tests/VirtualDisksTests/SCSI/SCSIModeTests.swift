@@ -24,11 +24,11 @@ import VMBus
 
   @Test func controls() {
     var disk = SCSIBench.disk()
-    // Changeable: WCE alone.
+    // Changeable: WCE and D_SENSE.
     let changeable = disk.run([0x1A, 0x08, 0x7F, 0, 255, 0]).data
     let expected: [UInt8] =
-      [1, 10] + Array(repeating: 0, count: 10) + [8, 18, 4] + Array(repeating: 0, count: 17) + [10, 10]
-    #expect(Array(changeable.dropFirst(4)) == expected + Array(repeating: 0, count: 10))
+      [1, 10] + Array(repeating: 0, count: 10) + [8, 18, 4] + Array(repeating: 0, count: 17) + [10, 10, 4]
+    #expect(Array(changeable.dropFirst(4)) == expected + Array(repeating: 0, count: 9))
     #expect(disk.run([0x1A, 0x08, 0xC8, 0, 255, 0]) == .check(.illegalRequest, .savingNotSupported))
     // Pages and subpages that are not there: 1Ch, which Linux's comment names, and 0Ah/05h, which 6.12 asks for.
     #expect(disk.run([0x1A, 0x08, 0x1C, 0, 255, 0]) == .invalidField)
@@ -67,6 +67,58 @@ import VMBus
     #expect(disk.run([0x1A, 0x08, 0x08, 0, 255, 0]).data[6] == 4)
   }
 
+  private static func control(_ first: UInt8) -> [UInt8] { [10, 10, first, 0x10] + Array(repeating: 0, count: 8) }
+
+  /// Sense data in the format that the guest has chosen, whether a command fails at once or in the drive.
+  @Test func senseFormat() {
+    var disk = SCSIBench.disk(sectors: 1 << 36)
+    let beyond = CDB.read16(1 << 36, 1)
+    #expect(disk.run(beyond).sense == SenseData(.illegalRequest, .blockOutOfRange, information: 1 << 36))
+    #expect(disk.run(Self.select(Self.control(4))) == .init(outcome: .good(byteCount: 16), data: []))
+    #expect(disk.run([0x1A, 0x08, 0x0A, 0, 255, 0]).data[6...7] == [4, 0x10])
+    #expect(disk.run([0x1A, 0x08, 0x8A, 0, 255, 0]).data[6] == 0)
+    #expect(
+      disk.run(beyond).sense
+        == SenseData(.illegalRequest, .blockOutOfRange, information: 1 << 36, format: .descriptors))
+    disk.results = [.failure(.readFailed, at: (1 << 33 + 5) << 9)]
+    #expect(
+      disk.run(CDB.read16(1 << 33, 8)).sense
+        == SenseData(.mediumError, .unrecoveredReadError, information: 1 << 33 + 5, format: .descriptors))
+    // Parameters that are wrong; a condition that waits.
+    let (cut, cutList) = Self.select(Array(Self.caching(0).dropLast()))
+    #expect(
+      disk.run(cut, sending: cutList).sense == SenseData(.illegalRequest, .parameterListLength, format: .descriptors))
+    disk.unit.raise(.capacityChanged)
+    #expect(
+      disk.run([0, 0, 0, 0, 0, 0]).sense == SenseData(.unitAttention, .capacityChanged, format: .descriptors))
+    // And back: by the guest, by a reset, by another kernel.
+    let usual = SCSIBench.Answer.check(.illegalRequest, .invalidFieldInCommand)
+    #expect(disk.run(Self.select(Self.control(0))).status == .good)
+    #expect(disk.run([0x1A, 0x08, 0x1C, 0, 255, 0]) == usual)
+    _ = disk.run(Self.select(Self.control(4)))
+    disk.unit.reset()
+    #expect(disk.run([0, 0, 0, 0, 0, 0]) == .check(.unitAttention, .resetOccurred))
+    _ = disk.run(Self.select(Self.control(4)))
+    disk.unit.restart()
+    #expect(disk.run([0x1A, 0x08, 0x1C, 0, 255, 0]) == usual)
+    // Both pages at once; WCE and D_SENSE are each other's strangers.
+    #expect(disk.run(Self.select(Self.caching(0) + Self.control(4))).status == .good)
+    #expect(disk.run([0x1A, 0x08, 0x3F, 0, 255, 0]).data[18] == 0)
+    #expect(disk.run(Self.select(Self.caching(4))).status == .good)
+    #expect(disk.run([0x1A, 0x08, 0x1C, 0, 255, 0]).sense?.format == .descriptors)
+  }
+
+  /// REQUEST SENSE says itself which format it wants.
+  @Test func requestedSense() {
+    var disk = SCSIBench.disk()
+    #expect(disk.run([3, 1, 0, 0, 255, 0]).data == [0x72, 0, 0, 0, 0, 0, 0, 0])
+    disk.unit.raise(.capacityChanged)
+    #expect(disk.run([3, 1, 0, 0, 255, 0]).data == [0x72, 6, 0x2A, 9, 0, 0, 0, 0])
+    disk.unit.raise(.capacityChanged)
+    #expect(
+      disk.run([3, 0, 0, 0, 255, 0]).data == [0x70, 0, 6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x2A, 9, 0, 0, 0, 0])
+  }
+
   @Test func nothingElseCanBeSet() {
     let refused = SCSIBench.Answer.check(.illegalRequest, .invalidFieldInParameters)
     let short = SCSIBench.Answer.check(.illegalRequest, .parameterListLength)
@@ -83,6 +135,9 @@ import VMBus
     #expect(disk.run([0x15, 0x10, 0, 0, 4, 0], sending: [0, 0, 0, 200]) == short)
     #expect(disk.run([0x15, 0x10, 0, 0, 3, 0], sending: [0, 0, 0]) == short)
     #expect(disk.run([0x55, 0x10, 0, 0, 0, 0, 0, 1, 1, 0], room: 4096) == short)
+    // Of the control page: a byte that is fixed.
+    let (control, controlList) = Self.select([10, 10, 4, 0] + Array(repeating: 0, count: 8))
+    #expect(disk.run(control, sending: controlList) == refused)
     // SP, and pages of a vendor's form.
     let (saved, list) = Self.select(Self.caching(0), flags: 0x11)
     #expect(disk.run(saved, sending: list) == .invalidField)
