@@ -14,7 +14,7 @@ protocol MultichannelDevice: ChannelOwner {
   func withChannels<R>(_ body: (inout DeviceChannels<Runner>) -> R) -> R
   /// Where sub-channels are offered.
   var bus: @Sendable () -> PartitionBus? { get }
-  /// Sub-channels are offered on it and not on the channels' threads: the bus waits for those when a channel is closed.
+  /// Sub-channels are offered on it and not on the channels' threads: the bus may wait for those when a channel is closed.
   var offers: DispatchQueue { get }
   func subChannelNotOffered(_ reason: String)
 }
@@ -42,9 +42,10 @@ extension MultichannelDevice {
       guard let bus = bus() else { return }
       for index in 1...count {
         do throws(BusServerError) {
-          // Under the bus's lock, so that the first channel is not closed in between.
+          // Under the bus's lock, so that the first channel is not closed in between, nor its closing begun.
           try bus.offer(
-            offer(subChannel: index), owner: self, when: { withChannels { $0.opening == opening } }
+            offer(subChannel: index), owner: self,
+            when: { withChannels { $0.opening == opening && $0[0] != nil } }
           ) { channel in
             withChannels { $0.offered(channel, as: index) }
           }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Glibc
 import Partition
 import Synchronization
@@ -11,9 +12,8 @@ import VMBusHost
 protocol ChannelOwner: AnyObject, Sendable {
   /// Whether the device accepts the opening.
   func open(_ opening: ChannelOpening) -> Bool
-  /// Returns when nothing uses the channel's rings any more, nor memory that came through them. The result: sub-channels
-  /// that end with this one, to be rescinded.
-  func close(_ channel: ChannelID) -> [ChannelID]
+  /// Begins to let go of the channel's rings and of memory that came through them. Must not wait for what is under way.
+  func close(_ channel: ChannelID) -> ChannelClosing
   func retarget(_ channel: ChannelID, to vp: VPIndex)
   /// A signal that came as a hypercall, because no doorbell was bound at that instant.
   func signalled(_ channel: ChannelID)
@@ -40,12 +40,34 @@ enum BusNotice: Sendable {
 ///
 /// Lock order: this lock, then a channel owner's. Effects are carried out under the lock, so that the openings and
 /// closings of two processors keep their order.
+///
+/// A channel whose requests take their time is closed without the lock. What the guest says meanwhile that presumes the
+/// closing (it takes the ring's memory back, opens the channel again, unloads) waits for its turn: Linux sleeps until it
+/// is answered. Only a reset, and an unloading or another contact that finds channels open, wait under the lock: the
+/// guest has nothing else then.
 final class PartitionBus: Sendable {
   private struct State {
     var server: BusServer
     var owners: [ChannelID: any ChannelOwner] = [:]
     var effects: [BusServerEffect] = []
+    /// Channels that are being closed without the lock.
+    var closing: Set<ChannelID> = []
+    /// What the guest said that has to wait for them, oldest first.
+    var postponed: [Postponed] = []
   }
+
+  private struct Postponed {
+    var connection: ConnectionID
+    var message: MessageBuffer
+    /// A contact or an unloading.
+    var concernsAll = false
+    var channel: ChannelID?
+    /// That it begins to share.
+    var gpadl: GPADLID?
+  }
+
+  /// A guest that says more has to try again.
+  private static let postponedLimit = 256
 
   /// What can be seen from outside.
   struct Picture: Sendable {
@@ -56,8 +78,9 @@ final class PartitionBus: Sendable {
   }
 
   private let state: Mutex<State>
-  /// While a channel is being closed, which waits for its requests, perhaps for long: how things were before.
+  /// While channels are being closed under the lock, which waits for requests, perhaps for long: how things were before.
   private let meanwhile = Mutex<Picture?>(nil)
+  private let closers = DispatchQueue(label: "swift-lis.bus", attributes: .concurrent)
   private let partition: PartitionPort
   private let notice: @Sendable (BusNotice) -> Void
 
@@ -77,11 +100,41 @@ final class PartitionBus: Sendable {
     // A span cannot be captured by the lock's closure: at most 240 bytes are copied.
     guard let message = try? MessageBuffer(payload) else { return HypercallStatus.invalidParameter.rawValue }
     return state.withLock { state in
-      let status = state.server.receive(
-        connection: ConnectionID(connection), payload: message.bytes, effects: &state.effects)
-      carryOut(&state)
-      return status.rawValue
+      let postponed = Postponed(connection: ConnectionID(connection), message: message)
+      if let status = postpone(postponed, &state) { return status.rawValue }
+      return receive(postponed, &state).rawValue
     }
+  }
+
+  private func receive(_ posted: Postponed, _ state: inout State) -> HypercallStatus {
+    let status = state.server.receive(
+      connection: posted.connection, payload: posted.message.bytes, effects: &state.effects)
+    // What else closes channels says so at once, in its answer.
+    let isClosing = (try? GuestMessage(decoding: posted.message.bytes))?.type == .closeChannel
+    carryOut(&state, waits: !isClosing)
+    return status
+  }
+
+  /// Keeps a message that has to wait for channels that are being closed. nil: it has not.
+  private func postpone(_ posted: Postponed, _ state: inout State) -> HypercallStatus? {
+    guard !state.closing.isEmpty, let message = try? GuestMessage(decoding: posted.message.bytes) else { return nil }
+    var posted = posted
+    // Behind a contact or an unloading nothing is what it was.
+    var waits = state.postponed.contains { $0.concernsAll }
+    switch message {
+    case .initiateContact, .unload: (posted.concernsAll, waits) = (true, true)
+    case .openChannel(let open): posted.channel = open.channel
+    case .gpadlTeardown(let teardown): posted.channel = teardown.channel
+    case .channelReleased(let release): posted.channel = release.channel
+    // Its number may be that of memory which is still to be taken back.
+    case .gpadlHeader(let header): (posted.channel, posted.gpadl) = (header.channel, header.gpadl)
+    case .gpadlBody(let body): waits = waits || state.postponed.contains { $0.gpadl == body.gpadl }
+    default: break
+    }
+    guard waits || posted.channel.map(state.closing.contains) == true else { return nil }
+    guard state.postponed.count < Self.postponedLimit else { return .insufficientBuffers }
+    state.postponed.append(posted)
+    return .success
   }
 
   func signalEvent(connection: UInt32, flag: UInt16) -> UInt16 {
@@ -117,18 +170,34 @@ final class PartitionBus: Sendable {
     }
   }
 
+  /// Returns when nothing of the channel is in use any more.
   func rescind(_ channel: ChannelID) throws(BusServerError) {
     try state.withLock { state throws(BusServerError) in
       try state.server.rescind(channel, effects: &state.effects)
       carryOut(&state)
     }
+    whenClosed({ $0.closing.contains(channel) }) { _ in }
   }
 
   /// The guest is gone without a word: close everything, keep the offers.
   func reset() {
-    state.withLock { state in
+    whenClosed({ !$0.closing.isEmpty }) { state in
       state.server.reset(effects: &state.effects)
       carryOut(&state)
+    }
+  }
+
+  /// Waits while `isBusy`, then calls `body` under the same lock. By polling: it happens when a device goes or the machine
+  /// is reset, no more often.
+  private func whenClosed(_ isBusy: (borrowing State) -> Bool, _ body: (inout State) -> Void) {
+    while true {
+      let isDone = state.withLock { state in
+        if isBusy(state) { return false }
+        body(&state)
+        return true
+      }
+      if isDone { return }
+      usleep(500)
     }
   }
 
@@ -153,17 +222,18 @@ final class PartitionBus: Sendable {
 
   // MARK: Under the lock
 
-  private func carryOut(_ state: inout State) {
+  /// `waits`: channels are closed when this returns.
+  private func carryOut(_ state: inout State, waits: Bool = true) {
     // Closing a channel may end its sub-channels, which have none: two rounds at most.
     while !state.effects.isEmpty {
       let effects = state.effects
       state.effects.removeAll(keepingCapacity: true)
-      for effect in effects { carryOut(effect, &state) }
+      for effect in effects { carryOut(effect, &state, waits: waits) }
     }
     deliver(&state)
   }
 
-  private func carryOut(_ effect: BusServerEffect, _ state: inout State) {
+  private func carryOut(_ effect: BusServerEffect, _ state: inout State, waits: Bool) {
     switch effect {
     case .contacted(let version, _): notice(.contacted(version))
     case .openChannel(let opening):
@@ -172,13 +242,7 @@ final class PartitionBus: Sendable {
     case .closeChannel(let channel):
       // Gone already when the guest unloaded.
       guard let owner = state.owners[channel] else { break }
-      let picture = Self.picture(of: state.server)
-      meanwhile.withLock { $0 = picture }
-      let others = owner.close(channel)
-      meanwhile.withLock { $0 = nil }
-      for other in others {
-        try? state.server.rescind(other, effects: &state.effects)
-      }
+      close(channel, owner.close(channel), &state, waits: waits)
     case .retargetChannel(let channel, let vp): state.owners[channel]?.retarget(channel, to: vp)
     case .shareGPADL(let id, let channel):
       if let memory = state.server.gpadl(id, on: channel) { state.owners[channel]?.share(memory, as: id, on: channel) }
@@ -186,6 +250,43 @@ final class PartitionBus: Sendable {
     case .channelReleased(let channel): state.owners[channel] = nil
     case .unloaded: notice(.unloaded)
     case .refused(let refusal, let type): notice(.refused(refusal, type))
+    }
+  }
+
+  private func close(_ channel: ChannelID, _ closing: ChannelClosing, _ state: inout State, waits: Bool) {
+    switch closing {
+    case .closed(let subChannels): rescind(subChannels, &state)
+    case .underWay(let wait) where waits:
+      let picture = Self.picture(of: state.server)
+      meanwhile.withLock { $0 = picture }
+      let subChannels = wait()
+      meanwhile.withLock { $0 = nil }
+      rescind(subChannels, &state)
+    case .underWay(let wait):
+      state.closing.insert(channel)
+      closers.async { [self] in
+        let subChannels = wait()
+        self.state.withLock { state in
+          state.closing.remove(channel)
+          rescind(subChannels, &state)
+          carryOut(&state, waits: false)
+          resume(&state)
+        }
+      }
+    }
+  }
+
+  private func rescind(_ channels: [ChannelID], _ state: inout State) {
+    for channel in channels { try? state.server.rescind(channel, effects: &state.effects) }
+  }
+
+  /// Takes up what the guest said meanwhile, as far as it need not wait any longer. One message may have others wait.
+  private func resume(_ state: inout State) {
+    var left = state.postponed
+    state.postponed = []
+    while !left.isEmpty {
+      let posted = left.removeFirst()
+      if postpone(posted, &state) == nil { _ = receive(posted, &state) }
     }
   }
 

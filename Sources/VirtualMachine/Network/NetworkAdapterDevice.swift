@@ -119,23 +119,24 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
     }
   }
 
-  func close(_ channel: ChannelID) -> [ChannelID] {
+  func close(_ channel: ChannelID) -> ChannelClosing {
     let closing = state.withLock { state -> DeviceChannels<NetworkRunner>.Closing? in
       guard let closing = state.channels.beginClosing(channel) else { return nil }
       routes.withLock { $0.runners[Int(closing.index)] = nil }
       return closing
     }
-    guard let closing else { return [] }
+    guard let closing else { return .closed() }
     busPort.unbindDoorbell(closing.connection, from: closing.runner.bell.number)
     // Without the lock: the thread may have something to say to the provider before it ends.
     closing.runner.stop()
-    return state.withLock { state in
+    let ending = state.withLock { state -> [ChannelID] in
       closing.runner.counters.add(to: &state.past)
       var effects: [NetworkEffect] = []
       state.provider.channelClosed(closing.index, effects: &effects)
       carryOut(effects, &state)
       return state.channels.endClosing(closing.index)
     }
+    return .closed(subChannels: ending)
   }
 
   func share(_ memory: GPADL, as id: GPADLID, on channel: ChannelID) {

@@ -81,7 +81,7 @@ final class ServiceGroup: ChannelOwner {
     }
   }
 
-  func close(_ channel: ChannelID) -> [ChannelID] {
+  func close(_ channel: ChannelID) -> ChannelClosing {
     mutate { state, outcome in
       guard let service = Self.service(with: channel, in: state), var offered = state.services[service] else { return }
       if let connection = offered.connection {
@@ -94,7 +94,7 @@ final class ServiceGroup: ChannelOwner {
       settle(service, &offered, &state, &outcome)
       state.services[service] = offered
     }
-    return []
+    return .closed()
   }
 
   func retarget(_ channel: ChannelID, to vp: VPIndex) {

@@ -12,7 +12,7 @@ import VirtualDisks
 /// A storage controller on the bus: its offer, its channels' threads, its units.
 ///
 /// Locks: the bus's, then `state`, then `table`. The channels' threads take the last two only; what they want of the bus
-/// goes through `offers`, since the bus waits for them when a channel is closed.
+/// goes through `offers`, since the bus may wait for them when a channel is closed.
 final class SCSIController: MultichannelDevice, StorageRunnerOwner {
   struct Description: Sendable {
     var kind: StorageController
@@ -24,7 +24,7 @@ final class SCSIController: MultichannelDevice, StorageRunnerOwner {
   struct HandOver: Sendable {
     /// Before the first request: returns when nothing of the other face is under way. On the first channel's thread.
     var take: @Sendable () -> Void
-    /// After the last. Under the bus's lock: must not wait.
+    /// After the last. Must not wait.
     var giveBack: @Sendable () -> Void
   }
 
@@ -112,11 +112,17 @@ final class SCSIController: MultichannelDevice, StorageRunnerOwner {
     return isOpen
   }
 
-  func close(_ channel: ChannelID) -> [ChannelID] {
-    guard let closing = withChannels({ $0.beginClosing(channel) }) else { return [] }
+  func close(_ channel: ChannelID) -> ChannelClosing {
+    guard let closing = withChannels({ $0.beginClosing(channel) }) else { return .closed() }
     port.unbindDoorbell(closing.connection, from: closing.runner.bell.number)
+    closing.runner.end()
+    return .underWay { [self] in end(closing) }
+  }
+
+  /// The rest of `close`: when no drive has a request of the channel any more.
+  private func end(_ closing: DeviceChannels<StorageRunner>.Closing) -> [ChannelID] {
     // Without the lock: the thread may have something to say to the provider before it ends.
-    closing.runner.stop()
+    closing.runner.join()
     if closing.index == 0 { handOver?.giveBack() }
     var effects: [StorageEffect] = []
     let ending = state.withLock { state -> [ChannelID] in

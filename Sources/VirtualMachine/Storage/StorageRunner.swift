@@ -95,9 +95,9 @@ final class StorageRunner: ChannelRunner {
 
   var targetVP: VPIndex { VPIndex(target.load(ordering: .relaxed)) }
 
-  /// Returns when nothing of the channel is under way any more.
-  func stop() {
-    order(.end)
-    thread.withLock { $0.take() }?.join()
-  }
+  /// The thread begins nothing more.
+  func end() { order(.end) }
+
+  /// After `end`: returns when nothing of the channel is under way any more.
+  func join() { thread.withLock { $0.take() }?.join() }
 }
