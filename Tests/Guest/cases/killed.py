@@ -21,6 +21,9 @@ KINDS = {
     "VHDX differencing": lambda suite, path: differencing(suite, path),
     "raw": lambda suite, path: create(suite, path.with_suffix(".raw"), "128M"),
 }
+# What the guest says of itself when nothing has been written for half a minute: for the log of a round that fails.
+STANDSTILL = ("sleep 30; { grep -H . /sys/block/sd*/inflight /sys/block/sd*/stat; for p in /proc/[0-9]*; do "
+              "cut -d ' ' -f 1-3 $p/stat; cat $p/stack; done; } >/dev/ttyS0 2>/dev/null")
 # One set of images goes through so many crashes before it is made anew.
 ROUNDS_A_SET = 10
 
@@ -94,7 +97,7 @@ class Images:
                     "[ $((n%4)) = 0 ] && rm -f /mnt/load/$((n-2)); done")
             programs = [f"acknowledge {path} {BLOCKS} {self.next[name]} {name} >/dev/ttyS0"
                         for name, path in [("file", "/mnt/numbers"), ("bare", f"/dev/{bare}")]]
-            vm.console.send(f"1000000 ({load}) & ({programs[0]}) & ({programs[1]}) & sleep 1000\n".encode())
+            vm.console.send(f"1000000 ({load}) & ({programs[0]}) & ({programs[1]}) & ({STANDSTILL}) & sleep 1000\n".encode())
             try:
                 vm.console.wait(rb"file ack \d+\r?\n", since, 60)
             except GuestError as error:
