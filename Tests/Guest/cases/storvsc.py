@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our hv_storvsc, with --modules: what the cases of disks don't ask of a driver. Those run with it unchanged."""
+
+import re
+import subprocess
+
+from cases.disks import attached, create, drivers, folder
+from cases.raid import fio
+from harness import image
+from harness.machine import Machine
+from harness.suite import case, expect, expect_equal
+
+DRIVER = "hv_storvsc"
+
+
+def ours_for(suite, guest):
+    """Whether there is a driver of ours to test; otherwise says so."""
+    if suite.ours and DRIVER in suite.ours.files(image.release(guest)):
+        return True
+    suite.note(f"not run: needs --modules FOLDER with {DRIVER} for {image.release(guest)}")
+    return False
+
+
+def clean(vm):
+    """No complaint of the kernel's, no trap, nothing that the driver forgot to give back."""
+    noise = vm.sh("dmesg -r | grep -E '^<[0-3]>|not given back|out of use|Swift trap' | grep -vE 'cpc|_CPC'; true")
+    expect(not noise.strip(), noise)
+    expect_equal(vm.sh(f"cat /sys/module/{DRIVER}/parameters/traps 2>/dev/null || echo 0").strip(), "0", "traps")
+
+
+def kernel_memory(vm):
+    """KiB that the kernel itself holds, after it gave back what it can."""
+    vm.sh("sync; echo 3 >/proc/sys/vm/drop_caches; echo 3 >/proc/sys/vm/drop_caches")
+    fields = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", vm.sh("cat /proc/meminfo")))
+    return sum(int(fields[name]) for name in ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack", "PageTables"])
+
+
+def reloads(vm, rounds):
+    vm.sh(f"for i in $(seq {rounds}); do rmmod {DRIVER} && modprobe {DRIVER} || exit 1; n=0; "
+          "until [ -b /dev/sda ] || [ $n = 100 ]; do usleep 100000; n=$((n+1)); done; "
+          "dd if=/dev/sda of=/dev/null bs=64k count=16 2>/dev/null || exit 2; done", 60 + 8 * rounds)
+
+
+def works(suite, guest, processors, rounds):
+    if not ours_for(suite, guest):
+        return
+    place = folder(suite, f"storvsc-{guest}-{processors}")
+    with Machine(suite, guest, processors=processors, disks=True, daemons=False,
+                 options=[f"--disk={create(suite, place / 'disk.vhdx', '128M')}"]) as vm:
+        drivers(vm)
+        disk = attached(vm, 1)[(0, 0)]
+        with suite.check("ours is loaded, with the device's aliases"):
+            vm.check_modules([DRIVER])
+            aliases = vm.sh(f"modinfo {DRIVER} | grep -c '^alias:'").strip()
+            expect_equal(aliases, "3", "aliases")
+        with suite.check("what is written to ext4 is read back"):
+            vm.sh(f"/usr/sbin/mke2fs -q -F -t ext4 /dev/{disk} && mount -t ext4 /dev/{disk} /mnt", 60)
+            wanted = vm.sh("dd if=/dev/urandom bs=64k count=96 2>/dev/null | tee /mnt/data | md5sum; umount /mnt", 60)
+            vm.sh("echo 3 >/proc/sys/vm/drop_caches")
+            found = vm.sh(f"mount -t ext4 /dev/{disk} /mnt; md5sum </mnt/data; umount /mnt", 60)
+            expect_equal(found, wanted, "hash")
+            vm.sh(f"/usr/sbin/e2fsck -fn /dev/{disk} >/tmp/check 2>&1 || {{ cat /tmp/check; false; }}", 60)
+        with suite.check("the host is reset under load, and no request is lost"):
+            vm.sh(f"dd if=/dev/{disk} of=/dev/null bs=4k count=4096 iflag=direct 2>/run/dd & "
+                  f"for i in 1 2 3; do scsi-reset /dev/{disk} || exit 1; done; wait; grep -q '^4096+0 records out' /run/dd",
+                  60)
+        with suite.check(f"unloads and loads {rounds} times without growing"):
+            reloads(vm, 3)
+            before = kernel_memory(vm)
+            reloads(vm, rounds)
+            after = kernel_memory(vm)
+            suite.note(f"kernel's memory {before} KiB before, {after} KiB after {rounds} rounds")
+            # A ring alone is 128 KiB, a queue's table 24 KiB.
+            expect(after - before < 256 + 8 * rounds, f"{before} KiB became {after} KiB")
+            again = vm.sh(f"mount -t ext4 /dev/sda /mnt; md5sum </mnt/data; umount /mnt", 60)
+            expect_equal(again, wanted, "hash")
+        with suite.check("nothing to complain about"):
+            clean(vm)
+
+
+def verified(suite, guest):
+    """fio over all queues of a controller, reading what it wrote."""
+    if not ours_for(suite, guest):
+        return
+    place = folder(suite, f"storvsc-fio-{guest}")
+    tools = place / "tools.raw"
+    subprocess.run(["cp", "--sparse=always", image.debian_root(), tools], check=True)
+    options = [f"--disk={create(suite, place / 'disk.vhdx', '256M')}", f"--disk={tools},read-only,lun=9"]
+    with Machine(suite, guest, processors=4, memory="512M", disks=True, daemons=False, options=options) as vm:
+        drivers(vm)
+        disks = attached(vm, 2)
+        vm.check_modules([DRIVER])
+        disk = disks[(0, 0)]
+        vm.sh(f"mount -t ext4 -o ro,noload /dev/{disks[(0, 9)]}1 /mnt && mount -o bind /dev /mnt/dev && "
+              "mount -t proc proc /mnt/proc && mount -t sysfs sys /mnt/sys && mount -t tmpfs tmp /mnt/tmp", 60)
+        with suite.check("four queues, each on a channel of its own"):
+            expect_equal(vm.sh(f"ls /sys/block/{disk}/mq | wc -l").strip(), "4", "queues")
+            device = vm.sh(f"readlink -f /sys/block/{disk}/device | sed 's#/host.*##'").strip()
+            targets = vm.sh(f"cat {device}/channels/*/cpu").split()
+            expect_equal(sorted(targets), ["0", "1", "2", "3"], "processors of the channels")
+        with suite.check("fio writes at random from four processors, and verifies"):
+            suite.note(fio(vm, f"/dev/{disk}", "--rw=randwrite", "--bsrange=512-256k", "--bs_unaligned=0", "--iodepth=16",
+                           "--numjobs=4", "--size=48M", "--offset_increment=64M", "--cpus_allowed=0-3",
+                           "--cpus_allowed_policy=split"))
+        with suite.check("fio mixes long and short transfers, and verifies"):
+            suite.note(fio(vm, f"/dev/{disk}", "--rw=randrw", "--bssplit=4k/60:64k/20:1m/20", "--iodepth=32",
+                           "--size=128M", "--io_size=64M"))
+        with suite.check("every channel was used"):
+            counts = vm.sh(f"cat {device}/channels/*/interrupts").split()
+            expect(len(counts) == 4 and all(int(count) > 0 for count in counts), str(counts))
+        with suite.check("nothing to complain about"):
+            clean(vm)
+    for path in place.iterdir():
+        path.unlink()
+
+
+case("hv_storvsc of ours, 6.1-cloud", depth="normal", guest="6.1-cloud", processors=2, rounds=3)(works)
+case("hv_storvsc of ours, 6.12-cloud, 20 reloads", depth="full", guest="6.12-cloud", processors=4, rounds=20)(works)
+case("hv_storvsc of ours, 6.1-standard, 100 reloads", depth="full", guest="6.1-standard", processors=1, rounds=100)(works)
+case("hv_storvsc of ours under fio, 6.1-cloud", depth="full", guest="6.1-cloud")(verified)
+case("hv_storvsc of ours under fio, 6.12-cloud", depth="full", guest="6.12-cloud")(verified)
