@@ -155,4 +155,43 @@ import VMBus
     #expect(client.takeSetting(referenceTime: 60_000_000) == nil, "samples set nothing")
     #expect(client.sample?.referenceTime == 59_990_000)
   }
+
+  @Test func aHundredShutdowns() throws {
+    var client = ShutdownClient()
+    let request = try packet(of: ShutdownProvider()) {
+      $0.request(.powerOff, id: 1, clock.now)
+    } negotiate: { (bytes: inout MutableRawSpan) throws(ClientFault) in
+      _ = try client.receive(&bytes)
+    }
+    var actions: [ShutdownFlags] = []
+    for _ in 0..<100 {
+      var again = request
+      try again.change { (bytes: inout MutableRawSpan) throws(ClientFault) in _ = try client.receive(&bytes) }
+      #expect(again.read(UInt32.self, at: 20) == IntegrationStatus.ok.rawValue)
+      if let action = client.takeAction() { actions.append(action) }
+    }
+    #expect(actions == [.powerOff], "once")
+    for flags in [6, 7, 8, 0x8000_0000, UInt32.max] {
+      var unknown = request
+      unknown.write(flags, at: 36)
+      try unknown.change { (bytes: inout MutableRawSpan) throws(ClientFault) in _ = try client.receive(&bytes) }
+      #expect(unknown.read(UInt32.self, at: 20) == IntegrationStatus.failure.rawValue)
+    }
+  }
+
+  @Test func aTimeThatIsTooOldIsStale() throws {
+    var client = TimeSynchronizationClient()
+    #expect(client.isStale(at: 0), "without a sample")
+    var time = try packet(of: TimeSynchronizationProvider()) { _ in
+    } negotiate: {
+      (bytes: inout MutableRawSpan) throws(ClientFault) in
+      _ = try client.receive(&bytes, referenceTime: 0)
+    }
+    time.write(UInt64(50_000_000), at: 36)
+    try time.change { (bytes: inout MutableRawSpan) throws(ClientFault) in
+      _ = try client.receive(&bytes, referenceTime: 60_000_000)
+    }
+    #expect(!client.isStale(at: 60_000_000) && !client.isStale(at: 0) && !client.isStale(at: 6_050_000_000))
+    #expect(client.isStale(at: 6_050_000_001) && client.isStale(at: .max))
+  }
 }

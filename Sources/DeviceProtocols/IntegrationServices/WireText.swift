@@ -14,30 +14,51 @@ public enum WireText {
   public static func utf8(
     from bytes: RawSpan, at offset: Int, byteCount: Int, into output: inout MutableRawSpan
   ) throws(WireError) -> Int {
+    try utf8(from: bytes, at: offset, byteCount: byteCount, into: &output, at: 0, room: output.byteCount)
+  }
+
+  /// The same, into `room` bytes of `output` from `place` on.
+  @_lifetime(output: copy output)
+  public static func utf8(
+    from bytes: RawSpan, at offset: Int, byteCount: Int, into output: inout MutableRawSpan, at place: Int, room: Int
+  ) throws(WireError) -> Int {
     let text = try bytes.slice(at: offset, count: byteCount)
     var position = 0
     var written = 0
-    while position &+ 2 <= byteCount {
-      let unit = UInt32(try text.read(UInt16.self, at: position))
-      position &+= 2
-      if unit == 0 { break }
-      var scalar = unit
-      if unit & 0xF800 == 0xD800 {
-        scalar = replacement
-        if unit < 0xDC00, position &+ 2 <= byteCount {
-          let low = UInt32(try text.read(UInt16.self, at: position))
-          if low & 0xFC00 == 0xDC00 {
-            scalar = 0x10000 &+ ((unit & 0x3FF) << 10 | low & 0x3FF)
-            position &+= 2
-          }
-        }
-      }
-      let count = scalar < 0x80 ? 1 : scalar < 0x800 ? 2 : scalar < 0x10000 ? 3 : 4
-      guard written &+ count <= output.byteCount else { break }
-      try write(scalar, count, to: &output, at: written)
+    while let scalar = try next(text, &position) {
+      let count = size(of: scalar)
+      guard written &+ count <= room else { break }
+      try write(scalar, count, to: &output, at: place &+ written)
       written &+= count
     }
     return written
+  }
+
+  /// How many bytes `utf8` would write, had it the room.
+  public static func utf8Size(of bytes: RawSpan, at offset: Int, byteCount: Int) throws(WireError) -> Int {
+    let text = try bytes.slice(at: offset, count: byteCount)
+    var position = 0
+    var written = 0
+    while let scalar = try next(text, &position) { written &+= size(of: scalar) }
+    return written
+  }
+
+  private static func size(of scalar: UInt32) -> Int {
+    scalar < 0x80 ? 1 : scalar < 0x800 ? 2 : scalar < 0x10000 ? 3 : 4
+  }
+
+  /// The character at `position`, which moves on; nil at the end and at a NUL.
+  private static func next(_ text: RawSpan, _ position: inout Int) throws(WireError) -> UInt32? {
+    guard position &+ 2 <= text.byteCount else { return nil }
+    let unit = UInt32(try text.read(UInt16.self, at: position))
+    position &+= 2
+    if unit == 0 { return nil }
+    guard unit & 0xF800 == 0xD800 else { return unit }
+    guard unit < 0xDC00, position &+ 2 <= text.byteCount else { return replacement }
+    let low = UInt32(try text.read(UInt16.self, at: position))
+    guard low & 0xFC00 == 0xDC00 else { return replacement }
+    position &+= 2
+    return 0x10000 &+ ((unit & 0x3FF) << 10 | low & 0x3FF)
   }
 
   /// Turns UTF-8, up to the first NUL, into UTF-16 at `offset`, at most `units` units with the terminator, which is

@@ -10,6 +10,9 @@ public struct TimeSynchronizationClient: Sendable {
   /// The last second that fits 63 bits of nanoseconds since 1970 (year 2262).
   public static let latest: UInt64 = earliest &+ 92_233_720_360_000_000
 
+  /// A sample that is older than 600 s, in 100 ns, says nothing any more: the host sends one every few seconds.
+  public static let longestAge: UInt64 = 6_000_000_000
+
   /// The newest sample, good for a PTP clock.
   public struct Sample: Hashable, Sendable {
     /// 100 ns units since 1601-01-01 UTC, at `referenceTime`.
@@ -58,6 +61,12 @@ public struct TimeSynchronizationClient: Sendable {
   public func hostTime(at referenceTime: UInt64) -> UInt64? {
     guard let sample else { return nil }
     return Self.hostTime(of: sample, at: referenceTime)
+  }
+
+  /// Whether there is no sample, or only one that is too old to be trusted.
+  public func isStale(at referenceTime: UInt64) -> Bool {
+    guard let sample else { return true }
+    return referenceTime >= sample.referenceTime && referenceTime &- sample.referenceTime > Self.longestAge
   }
 
   private mutating func take(
