@@ -6,13 +6,9 @@ import VMBus
 /// The frames of one channel: those that the host has, and those that come from it. Its tables lie in memory that the
 /// shell gives it; nothing is allocated per frame. Used under the channel's lock, or by one processor.
 ///
-/// Transaction ids are slot, use and opening, never 0 and never those of the client's controls; so a completion is matched
-/// to the packet that it belongs to and no other, whatever the host sends.
+/// Transaction ids are `RequestTable`'s, never those of the client's controls.
 @safe public struct NetworkQueue: ~Copyable {
-  struct Entry {
-    var isOutstanding = false
-    var next: UInt16 = 0
-    var uses: UInt16 = 0
+  struct Entry: BitwiseCopyable {
     /// -1: none.
     var section: Int32 = -1
     var context: UInt64 = 0
@@ -57,39 +53,30 @@ import VMBus
   }
 
   /// Packets that the host has.
-  public private(set) var outstanding = 0
+  public var outstanding: Int { requests.outstanding }
   /// Packets and messages dropped since the channel was opened.
   public internal(set) var faults: UInt64 = 0
   public internal(set) var layout: Layout
-  public let capacity: Int
+  public var capacity: Int { requests.capacity }
   let sectionCapacity: Int
-  private let entries: UnsafeMutablePointer<Entry>
+  private var requests: RequestTable<Entry>
   /// Free sections, a stack.
   private let sections: UnsafeMutablePointer<Int32>
   private var sectionCount = 0
-  private var free: UInt16
-  private var opening: UInt16 = 0
-
-  private static var end: UInt16 { .max }
 
   public static func tableBytes(capacity: Int, sections: Int) -> Int {
-    MemoryLayout<Entry>.stride &* capacity &+ MemoryLayout<Int32>.stride &* sections
+    RequestTable<Entry>.byteCount(capacity: capacity) &+ MemoryLayout<Int32>.stride &* sections
   }
 
   /// `table` is `tableBytes` of memory, aligned to 16, that stays until the queue is used no more. `capacity` is below
   /// 65535; no more than `sections` sections are used.
   public init(_ layout: Layout, table: UnsafeMutableRawPointer, capacity: Int, sections count: Int) {
-    precondition(capacity > 0 && capacity < 65535 && count >= 0)
+    precondition(count >= 0)
     self.layout = layout
-    self.capacity = capacity
     sectionCapacity = count
-    unsafe entries = table.initializeMemory(as: Entry.self, repeating: Entry(), count: capacity)
-    let rest = unsafe table + MemoryLayout<Entry>.stride &* capacity
+    unsafe requests = RequestTable(memory: table, capacity: capacity, repeating: Entry())
+    let rest = unsafe table + RequestTable<Entry>.byteCount(capacity: capacity)
     unsafe sections = rest.initializeMemory(as: Int32.self, repeating: 0, count: count)
-    free = 0
-    for index in 0..<capacity {
-      unsafe entries[index].next = index &+ 1 < capacity ? UInt16(truncatingIfNeeded: index &+ 1) : Self.end
-    }
     fillSections()
   }
 
@@ -104,7 +91,7 @@ import VMBus
   /// The channel was opened (again). What was outstanding is gone: end it first with `abandon`.
   public mutating func channelOpened(_ layout: Layout) {
     self.layout = layout
-    opening &+= 1
+    requests.reopen()
     faults = 0
     fillSections()
   }
@@ -135,24 +122,15 @@ import VMBus
     case .ranges: break
     }
     guard inSection <= Int(layout.sendSectionSize) else { throw .tooLong }
-    guard free != Self.end, inSection == 0 || sectionCount > 0 else { throw .full }
+    guard !requests.isFull, inSection == 0 || sectionCount > 0 else { throw .full }
     try write(send, size: place == .section ? inSection : headerSize &+ send.byteCount, &header)
-    let index = Int(free)
-    free = unsafe entries[index].next
-    unsafe entries[index].isOutstanding = true
-    unsafe entries[index].uses &+= 1
-    unsafe entries[index].context = send.context
-    unsafe entries[index].section = -1
-    var section: UInt32?
-    if inSection > 0 {
-      sectionCount &-= 1
-      let taken = unsafe sections[sectionCount]
-      unsafe entries[index].section = taken
-      section = layout.firstSendSection &+ UInt32(truncatingIfNeeded: taken)
-    }
-    outstanding &+= 1
-    return unsafe NetworkSendPacket(
-      transactionID: id(of: index, entries[index].uses), section: section,
+    var entry = Entry(context: send.context)
+    if inSection > 0 { entry.section = unsafe sections[sectionCount &- 1] }
+    guard let id = requests.begin(entry) else { throw .full }
+    if inSection > 0 { sectionCount &-= 1 }
+    return NetworkSendPacket(
+      transactionID: id,
+      section: inSection > 0 ? layout.firstSendSection &+ UInt32(truncatingIfNeeded: entry.section) : nil,
       sectionByteCount: UInt32(truncatingIfNeeded: inSection), headerByteCount: headerSize)
   }
 
@@ -197,18 +175,14 @@ import VMBus
 
   /// The packet did not fit into the ring: as if it had never begun.
   public mutating func cancel(_ packet: borrowing NetworkSendPacket) {
-    if let index = index(of: packet.transactionID) { end(index) }
+    if let entry = requests.end(packet.transactionID) { giveBack(entry) }
   }
 
   /// The channel is gone: ends the packets one by one; nil when none is left.
   public mutating func abandon() -> Sent? {
-    if outstanding == 0 { return nil }
-    for index in 0..<capacity where unsafe entries[index].isOutstanding {
-      let sent = unsafe Sent(context: entries[index].context, isGood: false)
-      end(index)
-      return sent
-    }
-    return nil
+    guard let entry = requests.endAny() else { return nil }
+    giveBack(entry)
+    return Sent(context: entry.context, isGood: false)
   }
 
   // MARK: From the host
@@ -227,16 +201,15 @@ import VMBus
     switch packet.type {
     case .completion:
       if packet.transactionID >= NetworkClient.firstID { return .completion }
-      guard let index = index(of: packet.transactionID) else { throw .notOutstanding }
+      guard let entry = requests.end(packet.transactionID) else { throw .notOutstanding }
+      giveBack(entry)
       var isGood = false
       do throws(WireError) {
         isGood = try NVSPPacketComplete(decoding: packet.payload(in: bytes)).status == .success
       } catch {
         // Not what ends a packet, but it ends it.
       }
-      let sent = unsafe Sent(context: entries[index].context, isGood: isGood)
-      end(index)
-      return .sent(sent)
+      return .sent(Sent(context: entry.context, isGood: isGood))
     case .transferPages:
       do throws(RingError) {
         let ranges = try TransferPageRanges(packet, in: bytes)
@@ -250,29 +223,9 @@ import VMBus
     }
   }
 
-  // MARK: Slots
-
-  /// Slot + 1 in bits 0–15, which use of it in 16–31, which opening in 32–47.
-  private func id(of index: Int, _ uses: UInt16) -> UInt64 {
-    UInt64(truncatingIfNeeded: index &+ 1) | UInt64(uses) &<< 16 | UInt64(opening) &<< 32
-  }
-
-  private func index(of id: UInt64) -> Int? {
-    let index = Int(truncatingIfNeeded: id & 0xFFFF) &- 1
-    guard index >= 0, index < capacity, unsafe entries[index].isOutstanding else { return nil }
-    return unsafe id == self.id(of: index, entries[index].uses) ? index : nil
-  }
-
-  private mutating func end(_ index: Int) {
-    unsafe entries[index].isOutstanding = false
-    unsafe entries[index].next = free
-    free = UInt16(truncatingIfNeeded: index)
-    let section = unsafe entries[index].section
-    if section >= 0, sectionCount < sectionCapacity {
-      unsafe sections[sectionCount] = section
-      sectionCount &+= 1
-      unsafe entries[index].section = -1
-    }
-    outstanding &-= 1
+  private mutating func giveBack(_ entry: Entry) {
+    guard entry.section >= 0, sectionCount < sectionCapacity else { return }
+    unsafe sections[sectionCount] = entry.section
+    sectionCount &+= 1
   }
 }

@@ -6,13 +6,9 @@ import VMBus
 /// The requests of one channel that the host has. Its table lies in memory that the shell gives it; nothing is allocated
 /// per request. Used under the channel's lock, or by one processor.
 ///
-/// Transaction ids are slot, use and opening, never 0 and never those of the client's controls; so an answer is matched
-/// to the request that it belongs to and no other, whatever the host sends.
-@safe public struct StorageQueue: ~Copyable {
-  struct Entry {
-    var isOutstanding = false
-    var next: UInt16 = 0
-    var uses: UInt16 = 0
+/// Transaction ids are `RequestTable`'s, never those of the client's controls.
+public struct StorageQueue: ~Copyable {
+  struct Entry: BitwiseCopyable {
     var unit: UInt8 = 0
     var byteCount: UInt32 = 0
     var context: UInt64 = 0
@@ -28,55 +24,34 @@ import VMBus
   }
 
   /// Requests that the host has.
-  public private(set) var outstanding = 0
+  public var outstanding: Int { requests.outstanding }
   /// Packets dropped since the channel was opened.
   public private(set) var faults: UInt64 = 0
   public var version: StorageVersion
-  public let capacity: Int
-  private let entries: UnsafeMutablePointer<Entry>
-  private var free: UInt16
-  private var opening: UInt16 = 0
+  public var capacity: Int { requests.capacity }
+  private var requests: RequestTable<Entry>
 
-  private static var end: UInt16 { .max }
-
-  public static func tableBytes(capacity: Int) -> Int { MemoryLayout<Entry>.stride &* capacity }
+  public static func tableBytes(capacity: Int) -> Int { RequestTable<Entry>.byteCount(capacity: capacity) }
 
   /// `table` is `tableBytes` of memory, aligned to 16, that stays until the queue is used no more. `capacity` is below
   /// 65535.
   public init(version: StorageVersion, table: UnsafeMutableRawPointer, capacity: Int) {
-    precondition(capacity > 0 && capacity < 65535)
     self.version = version
-    self.capacity = capacity
-    unsafe entries = table.initializeMemory(as: Entry.self, repeating: Entry(), count: capacity)
-    free = 0
-    link()
-  }
-
-  private func link() {
-    for index in 0..<capacity {
-      unsafe entries[index].next = index &+ 1 < capacity ? UInt16(truncatingIfNeeded: index &+ 1) : Self.end
-    }
+    unsafe requests = RequestTable(memory: table, capacity: capacity, repeating: Entry())
   }
 
   /// The channel was opened (again). What was outstanding is gone: end it first with `abandon`.
   public mutating func channelOpened(version: StorageVersion) {
     self.version = version
-    opening &+= 1
+    requests.reopen()
     faults = 0
   }
 
   /// Makes the packet of a command. With data it goes out as a GPA-direct packet whose one range is the buffer, without
   /// in-band.
   public mutating func begin(_ command: StorageCommand) throws(StorageClientFault) -> StoragePacket {
-    guard free != Self.end else { throw .full }
-    let index = Int(free)
-    free = unsafe entries[index].next
-    unsafe entries[index].isOutstanding = true
-    unsafe entries[index].uses &+= 1
-    unsafe entries[index].unit = command.unit
-    unsafe entries[index].byteCount = command.byteCount
-    unsafe entries[index].context = command.context
-    outstanding &+= 1
+    let entry = Entry(unit: command.unit, byteCount: command.byteCount, context: command.context)
+    guard let id = requests.begin(entry) else { throw .full }
     var block = SCSIRequestBlock()
     block.byteCount = UInt16(truncatingIfNeeded: version.requestBlockSize)
     block.path = command.path
@@ -89,7 +64,7 @@ import VMBus
     block.flags = Self.flags(command.direction)
     block.dataLength = command.byteCount
     block.timeoutSeconds = 60
-    return unsafe StoragePacket(block, version: version, transactionID: id(of: index, entries[index].uses))
+    return StoragePacket(block, version: version, transactionID: id)
   }
 
   /// Flags and action of a request as Windows has them (SRB_FLAGS_… and SRB_SIMPLE_TAG_REQUEST of its srb.h): tagged, not
@@ -101,7 +76,7 @@ import VMBus
 
   /// The packet of a command did not fit into the ring: as if it had never begun.
   public mutating func cancel(_ packet: borrowing StoragePacket) {
-    if let index = index(of: packet.transactionID) { end(index) }
+    _ = requests.end(packet.transactionID)
   }
 
   /// A packet of the host; `bytes` is the private copy. An answer to a request ends it, even when it is damaged.
@@ -127,10 +102,8 @@ import VMBus
         guard payload.byteCount >= StorageHeader.packetSize else { throw .truncated }
         return .control
       }
-      guard let index = index(of: packet.transactionID) else { throw .notOutstanding }
-      let completion = unsafe completion(entries[index], payload)
-      end(index)
-      return .completed(completion)
+      guard let entry = requests.end(packet.transactionID) else { throw .notOutstanding }
+      return .completed(completion(entry, payload))
     case .inBand:
       let operation: StorageOperation
       do throws(WireError) {
@@ -180,33 +153,7 @@ import VMBus
 
   /// The channel is gone: ends the requests one by one; nil when none is left.
   public mutating func abandon() -> StorageCompletion? {
-    if outstanding == 0 { return nil }
-    for index in 0..<capacity where unsafe entries[index].isOutstanding {
-      let completion = unsafe StorageCompletion(
-        context: entries[index].context, unit: entries[index].unit, verdict: .aborted, byteCount: 0)
-      end(index)
-      return completion
-    }
-    return nil
-  }
-
-  // MARK: Slots
-
-  /// Slot + 1 in bits 0–15, which use of it in 16–31, which opening in 32–47.
-  private func id(of index: Int, _ uses: UInt16) -> UInt64 {
-    UInt64(truncatingIfNeeded: index &+ 1) | UInt64(uses) &<< 16 | UInt64(opening) &<< 32
-  }
-
-  private func index(of id: UInt64) -> Int? {
-    let index = Int(truncatingIfNeeded: id & 0xFFFF) &- 1
-    guard index >= 0, index < capacity, unsafe entries[index].isOutstanding else { return nil }
-    return unsafe id == self.id(of: index, entries[index].uses) ? index : nil
-  }
-
-  private mutating func end(_ index: Int) {
-    unsafe entries[index].isOutstanding = false
-    unsafe entries[index].next = free
-    free = UInt16(truncatingIfNeeded: index)
-    outstanding &-= 1
+    guard let entry = requests.endAny() else { return nil }
+    return StorageCompletion(context: entry.context, unit: entry.unit, verdict: .aborted, byteCount: 0)
   }
 }
