@@ -401,20 +401,16 @@ public struct NetworkChannel: ~Copyable, Sendable {
     while true {
       if let control = nextControl(), !write(control.bytes, to: control.section, memory: memory) { dropControl() }
       guard next(into: &outgoing) else { break }
-      do throws(RingError) {
-        try writer.write(
-          type: outgoing.type, completionRequested: outgoing.type == .transferPages,
-          transactionID: outgoing.transactionID, descriptorTail: outgoing.descriptorTail, payload: outgoing.payload)
-        remove(outgoing)
-      } catch {
-        guard case .full(let needed) = error else { throw error }
-        delivery.signal = writer.commit() || delivery.signal
-        if !writer.requestSpace(needed) {
-          countBlocked()
-          delivery.isBlocked = true
-          return delivery
-        }
+      let isPlaced = try writer.writeOrRequestSpace(
+        type: outgoing.type, completionRequested: outgoing.type == .transferPages,
+        transactionID: outgoing.transactionID, descriptorTail: outgoing.descriptorTail, payload: outgoing.payload,
+        signal: &delivery.signal)
+      guard isPlaced else {
+        countBlocked()
+        delivery.isBlocked = true
+        return delivery
       }
+      remove(outgoing)
     }
     delivery.signal = writer.commit() || delivery.signal
     return delivery

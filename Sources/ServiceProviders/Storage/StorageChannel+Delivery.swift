@@ -13,19 +13,15 @@ extension StorageChannel {
     var delivery = StorageDelivery()
     var answer = StorageAnswer()
     while nextAnswer(into: &answer) {
-      do throws(RingError) {
-        try writer.write(
-          type: answer.type, completionRequested: false, transactionID: answer.transactionID, payload: answer.bytes)
-        removeAnswer()
-      } catch {
-        guard case .full(let needed) = error else { throw error }
-        delivery.signal = writer.commit() || delivery.signal
-        if !writer.requestSpace(needed) {
-          countBlocked()
-          delivery.isBlocked = true
-          return delivery
-        }
+      let isPlaced = try writer.writeOrRequestSpace(
+        type: answer.type, completionRequested: false, transactionID: answer.transactionID, descriptorTail: RawSpan(),
+        payload: answer.bytes, signal: &delivery.signal)
+      guard isPlaced else {
+        countBlocked()
+        delivery.isBlocked = true
+        return delivery
       }
+      removeAnswer()
     }
     delivery.signal = writer.commit() || delivery.signal
     return delivery

@@ -134,4 +134,25 @@ public struct RingWriter<Storage: RingStorage>: ~Copyable {
     guard geometry.accepts(read) else { return true }
     return geometry.free(read: read, write: cursor) > bytes
   }
+
+  /// Writes a packet; where there is no room, publishes what is there and asks for a signal when there is. False: the packet
+  /// waits for that signal. `signal` becomes true when the reader is to be signalled, and stays as it is otherwise.
+  @inlinable
+  public mutating func writeOrRequestSpace(
+    type: PacketType, completionRequested: Bool, transactionID: UInt64, descriptorTail: RawSpan, payload: RawSpan,
+    signal: inout Bool
+  ) throws(RingError) -> Bool {
+    while true {
+      do throws(RingError) {
+        try write(
+          type: type, completionRequested: completionRequested, transactionID: transactionID,
+          descriptorTail: descriptorTail, payload: payload)
+        return true
+      } catch {
+        guard case .full(let needed) = error else { throw error }
+        signal = commit() || signal
+        if !requestSpace(needed) { return false }
+      }
+    }
+  }
 }
