@@ -90,6 +90,43 @@ import VMBus
       bench.end(Self.answer(srb: 0x04, scsi: 2, sense: sense), id: id)?.verdict == .deviceError(.checkCondition, nil))
   }
 
+  /// What goes up to a SCSI layer: never more than there is, and nothing behind the end.
+  @Test func senseBytesAsTheyCame() throws {
+    let bench = Bench()
+    let sense = [UInt8](1...24)
+    for length in UInt8.min...UInt8.max {
+      let id = try bench.begin()
+      let raw = try #require(
+        bench.end(Self.answer(srb: 0x84, scsi: 2, sense: sense, senseLength: length), id: id)?.rawSense)
+      let count = min(Int(length), 20)
+      #expect(raw.byteCount == UInt8(count))
+      let bytes = (0..<20).map { index in
+        index < 8
+          ? UInt8(truncatingIfNeeded: raw.low >> UInt64(8 * index))
+          : index < 16
+            ? UInt8(truncatingIfNeeded: raw.high >> UInt64(8 * (index - 8)))
+            : UInt8(truncatingIfNeeded: raw.last >> UInt32(8 * (index - 16)))
+      }
+      #expect(bytes == Array(sense.prefix(count)) + Array(repeating: 0, count: 20 - count), "\(length)")
+    }
+    for (srb, scsi) in [(0x04, 2), (0x01, 0), (0x20, 0), (0xA0, 2)] as [(UInt8, UInt8)] {
+      let id = try bench.begin()
+      #expect(
+        bench.end(Self.answer(srb: srb, scsi: scsi, sense: sense, senseLength: 20), id: id)?.rawSense.byteCount == 0)
+    }
+  }
+
+  /// Flags as Windows and Linux set them: tagged, not synchronous, and the data's way.
+  @Test func flagsOfRequests() throws {
+    for (direction, flags) in [(.read, 0x4A), (.write, 0x8A), (.none, 0x0A)] as [(StorageDirection, UInt32)] {
+      let bench = Bench()
+      let packet = try bench.queue.begin(
+        StorageCommand(unit: 3, SCSICommandBlock(.read10, byteCount: 10), direction: direction, byteCount: 4096))
+      let block = try SCSIRequestBlock(decodingBodyOf: packet.bytes, version: .v6_2)
+      #expect(block.flags == flags && block.queueAction == 0x20)
+    }
+  }
+
   /// Only what is known to be a success is one.
   @Test func statusNonsense() throws {
     let bench = Bench()

@@ -6,7 +6,7 @@ import subprocess
 
 from cases.disks import attached, create, drivers, folder
 from cases.raid import fio
-from harness import image
+from harness import image, modules
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
 
@@ -114,8 +114,65 @@ def verified(suite, guest):
         path.unlink()
 
 
+# Deeds of Kernel/lis_hostile that leave the ring whole: what is in it is dropped.
+NONSENSE = {1: "completions for unknown requests", 2: "answers shorter than the structure", 3: "notices that are none",
+            4: "packets of other types"}
+# Those that break it: the channel is given up.
+BREAKS = {20: "a write index outside the ring", 21: "a write index that is not aligned", 22: "a packet of length 0",
+          23: "a packet longer than what there is", 24: "a payload behind its packet", 25: "a packet longer than any"}
+
+
+def hostile_host(suite, guest):
+    """The worst of a hostile host against the loaded module: an error, never an oops, and the module still unloads."""
+    if not ours_for(suite, guest):
+        return
+    wanted = image.release(guest)
+    found = [path for path in sorted(suite.ours.folder.rglob("lis_hostile.ko"))
+             if modules.vermagic(path.read_bytes()).split(" ")[0] == wanted]
+    if not found:
+        suite.note(f"not run: no lis_hostile.ko for {wanted} in the folder of --modules")
+        return
+    place = folder(suite, f"hostile-{guest}")
+    with Machine(suite, guest, processors=2, disks=True, daemons=False, files={"root/hostile.ko": found[0].read_bytes()},
+                 options=[f"--disk={create(suite, place / 'disk.vhdx', '64M')}"]) as vm:
+        drivers(vm)
+        attached(vm, 1)
+        vm.check_modules([DRIVER])
+        vm.sh("insmod /root/hostile.ko")
+        wanted = vm.sh("dd if=/dev/urandom of=/dev/sda bs=64k count=64 oflag=direct 2>/dev/null; "
+                       "dd if=/dev/sda bs=64k count=64 iflag=direct 2>/dev/null | md5sum", 60)
+
+        def do(deed):
+            host = vm.sh("ls -d /sys/class/scsi_host/host* | tail -n 1").strip().rpartition("host")[2]
+            vm.sh(f"echo '{host} {deed}' >/sys/module/lis_hostile/parameters/storage")
+
+        def reads_back():
+            found = vm.sh("dd if=/dev/sda bs=64k count=64 iflag=direct 2>/dev/null | md5sum", 60)
+            expect_equal(found, wanted, "hash")
+
+        for deed, name in NONSENSE.items():
+            with suite.check(f"{name}: dropped, and work goes on"):
+                do(deed)
+                reads_back()
+        for deed, name in BREAKS.items():
+            with suite.check(f"{name}: the channel ends, requests err, and a reload repairs it"):
+                do(deed)
+                vm.sh("for i in $(seq 50); do dmesg | grep -q 'out of use' && break; usleep 100000; done; "
+                      "dmesg | grep -q 'out of use'")
+                expect(vm.sh("dd if=/dev/sda of=/dev/null bs=4k count=1 iflag=direct 2>&1; true", 60).find("1+0 records in") < 0,
+                       "a read succeeded")
+                vm.sh(f"dmesg -c >/tmp/said; rmmod {DRIVER}; modprobe {DRIVER}", 60)
+                attached(vm, 1)
+                reads_back()
+        with suite.check("no oops, no trap"):
+            noise = vm.sh("dmesg | cat /tmp/said - | grep -E 'Oops|BUG|WARNING|Call Trace|Swift trap|not given back'; true")
+            expect(not noise.strip(), noise)
+
+
 case("hv_storvsc of ours, 6.1-cloud", depth="normal", guest="6.1-cloud", processors=2, rounds=3)(works)
 case("hv_storvsc of ours, 6.12-cloud, 20 reloads", depth="full", guest="6.12-cloud", processors=4, rounds=20)(works)
 case("hv_storvsc of ours, 6.1-standard, 100 reloads", depth="full", guest="6.1-standard", processors=1, rounds=100)(works)
+case("hv_storvsc of ours and a hostile host, 6.1-cloud", depth="full", guest="6.1-cloud")(hostile_host)
+case("hv_storvsc of ours and a hostile host, 6.12-cloud", depth="full", guest="6.12-cloud")(hostile_host)
 case("hv_storvsc of ours under fio, 6.1-cloud", depth="full", guest="6.1-cloud")(verified)
 case("hv_storvsc of ours under fio, 6.12-cloud", depth="full", guest="6.12-cloud")(verified)
