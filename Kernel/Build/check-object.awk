@@ -84,8 +84,9 @@ name != "" && /\t/ {
     if (rethunk) found("plain return", name)
   }
   if (op ~ /^(jmp|ud2)/ && depth < 0) depth = 0
-  if (frameAt && match(instruction, /-0x[0-9a-f]+\(%rbp/)) {
-    value = frameAt + hex(substr(instruction, RSTART + 3, RLENGTH - 8))
+  # With an index in a second register the number alone does not say where it goes: -0x6c(%rbp,%rax,1).
+  if (frameAt && match(instruction, /-0x[0-9a-f]+\(%rbp\)/)) {
+    value = frameAt + hex(substr(instruction, RSTART + 3, RLENGTH - 9))
     if (value > lowest) lowest = value
   }
   if (instruction ~ /-0x[0-9a-f]+\(%rsp/) lowest = 2147483647

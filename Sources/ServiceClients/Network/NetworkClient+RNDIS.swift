@@ -47,7 +47,10 @@ extension NetworkClient {
       try ReceiveScalingCapabilities(queues: 0, entries: 0).encode(into: &page, at: 28)
       return try put(
         .query(id: id, .receiveScaleCapabilities, information: .bytes(information)), into: &page)
-    case .setOffloads:
+    case .changeAddress:
+      information = try putAddress(into: &page)
+      return try put(.set(id: id, .rndisConfigParameter, information: .bytes(information)), into: &page)
+    case .setOffloads, .changeOffloads:
       information = NetworkOffloadParameters.wireSize
       try clear(&page, information)
       try parameters.encode(into: &page, at: 28)
@@ -83,10 +86,34 @@ extension NetworkClient {
       parameters.largeSendIPv6 = offloads.largeSendIPv6 > 0 ? 2 : 0
     }
     if offloads.receiveCoalescing {
-      parameters.coalescingIPv4 = 2
-      parameters.coalescingIPv6 = 2
+      parameters.coalescingIPv4 = wantsCoalescing ? 2 : 1
+      parameters.coalescingIPv6 = wantsCoalescing ? 2 : 1
     }
     return parameters
+  }
+
+  /// The parameter "NetworkAddress", twelve hexadecimal digits: offset and length of the name, type 2 (text), offset and
+  /// length of the value; then both in UTF-16. Bytes of it all.
+  private func putAddress(into page: inout MutableRawSpan) throws(WireError) -> Int {
+    let name: StaticString = "NetworkAddress"
+    let nameSize = name.utf8CodeUnitCount &* 2
+    let header = 20
+    try page.write(UInt32(truncatingIfNeeded: header), at: 28)
+    try page.write(UInt32(truncatingIfNeeded: nameSize), at: 32)
+    try page.write(2 as UInt32, at: 36)
+    try page.write(UInt32(truncatingIfNeeded: header &+ nameSize), at: 40)
+    try page.write(24 as UInt32, at: 44)
+    var at = 28 &+ header
+    for index in 0..<name.utf8CodeUnitCount {
+      try page.write(UInt16(unsafe name.utf8Start[index]), at: at)
+      at &+= 2
+    }
+    for index in 0..<12 {
+      let digit = UInt16(truncatingIfNeeded: wantedAddress.rawValue &>> UInt64(44 &- index &* 4)) & 15
+      try page.write(digit < 10 ? 48 &+ digit : 55 &+ digit, at: at)
+      at &+= 2
+    }
+    return at &- 28
   }
 
   /// Bytes of structure, table and key.
@@ -94,14 +121,13 @@ extension NetworkClient {
     let size = ReceiveScalingParameters.wireSize
     let entries = Int(scalingEntries)
     try clear(&page, size)
-    let channels = UInt32(subChannels) &+ 1
     try ReceiveScalingParameters(
       flags: isOn ? 0 : ReceiveScalingParameters.disable, hash: .linux,
       table: RNDISPlace(offset: size, byteCount: entries &* 4),
       key: RNDISPlace(offset: size &+ entries &* 4, byteCount: ToeplitzKey.wireSize)
     ).encode(into: &page, at: 28)
     for index in 0..<entries {
-      try page.write(UInt32(truncatingIfNeeded: index) % channels, at: 28 &+ size &+ index &* 4)
+      try page.write(UInt32(table[index]), at: 28 &+ size &+ index &* 4)
     }
     try key.encode(into: &page, at: 28 &+ size &+ entries &* 4)
     return size &+ entries &* 4 &+ ToeplitzKey.wireSize
@@ -168,7 +194,7 @@ extension NetworkClient {
       (.linkStatus, .queryComplete), (.linkSpeed, .queryComplete), (.scalingCapabilities, .queryComplete):
       true
     case (.setOffloads, .setComplete), (.disableScaling, .setComplete), (.setScaling, .setComplete),
-      (.filter, .setComplete):
+      (.filter, .setComplete), (.changeOffloads, .setComplete), (.changeAddress, .setComplete):
       true
     default: false
     }
@@ -190,7 +216,14 @@ extension NetworkClient {
       guard status == .success else { return absence(request) }
       return try keep(try message.slice(at: place.offset, count: place.byteCount), of: request)
     case .setComplete(_, let status):
-      return status == .success || request == .disableScaling || request == .setScaling ? nil : .refused
+      switch request {
+      // One can do without.
+      case .disableScaling, .setScaling, .changeOffloads: return nil
+      case .changeAddress:
+        if status == .success { address = wantedAddress } else { wantedAddress = address }
+        return nil
+      default: return status == .success ? nil : .refused
+      }
     default: return .malformed
     }
   }
@@ -249,6 +282,8 @@ extension NetworkClient {
       owesSpreading = true
     case .setScaling: return .scalingSet
     case .filter: return .filterSet
+    case .changeOffloads: return .offloadsSet
+    case .changeAddress: return .addressSet(address == wantedAddress)
     case .halt:
       state = .halted
       unsent = 2

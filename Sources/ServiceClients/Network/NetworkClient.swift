@@ -37,6 +37,8 @@ public struct NetworkClient: Sendable {
     case disableScaling
     case setScaling
     case filter
+    case changeOffloads
+    case changeAddress
     case halt
   }
 
@@ -51,6 +53,9 @@ public struct NetworkClient: Sendable {
     case sendTable(NVSPSendTable)
     case filterSet
     case scalingSet
+    case offloadsSet
+    /// Whether the host lets the adapter have the address that was asked for.
+    case addressSet(Bool)
     case halted
   }
 
@@ -93,7 +98,9 @@ public struct NetworkClient: Sendable {
 
   let wantedMTU: UInt32
   let wantedSubChannels: UInt16
-  let key: ToeplitzKey
+  var key: ToeplitzKey
+  /// The channel of each entry of the table that spreads what is received.
+  var table = InlineArray<128, UInt8>(repeating: 0)
   let maximumVersion: NVSPVersion
   var buffers = Buffers(receive: GPADLID(0), receiveByteCount: 0, send: GPADLID(0), sendByteCount: 0)
   var hostQueues: UInt32 = 1
@@ -103,6 +110,11 @@ public struct NetworkClient: Sendable {
   /// The second half of it.
   var owesSpreading = false
   var owesHalt = false
+  var owesOffloads = false
+  var owesAddress = false
+  /// What the shell wants of the host's receive coalescing.
+  var wantsCoalescing: Bool
+  var wantedAddress = EthernetAddress(rawValue: 0)
   var filter = NetworkPacketFilter.none
   /// How many messages of the handshake are still to be sent before the next answer is waited for.
   var unsent = 0
@@ -118,9 +130,11 @@ public struct NetworkClient: Sendable {
 
   /// `wantedSubChannels`: processors less one, say. `key` spreads what is received.
   public init(
-    mtu: UInt32 = 1500, wantedSubChannels: UInt16 = 0, key: ToeplitzKey, maximumVersion: NVSPVersion = .v6_1
+    mtu: UInt32 = 1500, wantedSubChannels: UInt16 = 0, wantsCoalescing: Bool = true, key: ToeplitzKey,
+    maximumVersion: NVSPVersion = .v6_1
   ) {
     wantedMTU = mtu
+    self.wantsCoalescing = wantsCoalescing
     self.wantedSubChannels = wantedSubChannels < 63 ? wantedSubChannels : 63
     self.key = key
     self.maximumVersion = maximumVersion
@@ -152,6 +166,8 @@ public struct NetworkClient: Sendable {
     owesScaling = false
     owesSpreading = false
     owesHalt = false
+    owesOffloads = false
+    owesAddress = false
     hostQueues = 1
     scalingEntries = 0
     askVersion(0)
@@ -183,10 +199,50 @@ public struct NetworkClient: Sendable {
     owesFilter = true
   }
 
-  /// All channels are open: spreads what is received over them. Ends with `scalingSet`.
+  /// All channels are open: spreads what is received over them evenly. Ends with `scalingSet`.
   public mutating func channelsOpened() throws(NetworkClientFault) {
+    let channels = subChannels &+ 1
+    for index in 0..<NetworkAdapter.indirectionCount {
+      table[index] = UInt8(truncatingIfNeeded: UInt16(truncatingIfNeeded: index) % channels)
+    }
+    try spread()
+  }
+
+  /// Spreads what is received as `table` says: 32-bit numbers of channels, those that are open. Ends with `scalingSet`.
+  public mutating func setScaling(table words: RawSpan, key: ToeplitzKey) throws(NetworkClientFault) {
+    var new = table
+    do throws(WireError) {
+      for index in 0..<NetworkAdapter.indirectionCount {
+        let channel = try words.read(UInt32.self, at: index &* 4)
+        guard channel <= UInt32(subChannels) else { throw .invalid(offset: index &* 4) }
+        new[index] = UInt8(truncatingIfNeeded: channel)
+      }
+    } catch {
+      throw .malformed
+    }
+    try spread()
+    table = new
+    self.key = key
+  }
+
+  private mutating func spread() throws(NetworkClientFault) {
     guard state == .ready, scalingEntries > 0 else { throw .wrongState }
     owesScaling = true
+  }
+
+  /// Whether several segments may arrive as one frame. Ends with `offloadsSet`.
+  public mutating func setCoalescing(_ isOn: Bool) throws(NetworkClientFault) {
+    guard state == .ready else { throw .wrongState }
+    wantsCoalescing = isOn
+    owesOffloads = true
+  }
+
+  /// Another address, which the host may refuse. Ends with `addressSet`.
+  public mutating func setAddress(_ address: EthernetAddress) throws(NetworkClientFault) {
+    guard state == .ready else { throw .wrongState }
+    guard address.isUsable else { throw .malformed }
+    wantedAddress = address
+    owesAddress = true
   }
 
   /// Before the channel is closed. Ends with `halted`; buffers are revoked by then.
@@ -248,6 +304,14 @@ public struct NetworkClient: Sendable {
       if owesScaling {
         owesScaling = false
         return control(.disableScaling, &page)
+      }
+      if owesOffloads {
+        owesOffloads = false
+        return control(.changeOffloads, &page)
+      }
+      if owesAddress {
+        owesAddress = false
+        return control(.changeAddress, &page)
       }
       if owesHalt {
         owesHalt = false
