@@ -411,7 +411,7 @@ static int bring_up(struct nv_port *port)
 		if (port->send_table[index] >= port->channels || !port->send_table[index])
 			WRITE_ONCE(port->send_table[index], index % port->channels);
 	for (index = 0; index < NV_TABLE; index++)
-		if (!port->has_table || port->table[index] >= port->channels)
+		if (!netif_is_rxfh_configured(port->dev) || port->table[index] >= port->channels)
 			port->table[index] = index % port->channels;
 	error = nv_set_scaling(port);
 	if (error)

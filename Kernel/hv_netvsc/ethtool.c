@@ -185,7 +185,6 @@ static int write_scaling(struct nv_port *port, const u32 *table, const u8 *key)
 			if (table[index] >= port->channels)
 				return -EINVAL;
 		memcpy(port->table, table, sizeof(port->table));
-		port->has_table = true;
 	}
 	if (key)
 		memcpy(port->key, key, sizeof(port->key));

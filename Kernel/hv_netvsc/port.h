@@ -60,7 +60,6 @@ struct nv_port {
 	u32 send_table[NV_SEND_TABLE];
 	u32 table[NV_TABLE];
 	u8 key[NV_KEY];
-	bool has_table; /* the user's */
 	struct work_struct announce;
 	unsigned int most_queues;
 	struct nv_queue *queues;

@@ -25,6 +25,7 @@ MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_gene
 DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix", "raid0", "raid456"]
 DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
 NETWORK_MODULES = ["hv_netvsc", "8021q"]
+NETWORK_PROGRAMS = ["sbin/ethtool"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
 
@@ -177,13 +178,24 @@ def add_modules(archive, guest, names, present, ours):
     archive.add(f"{root}/modules.dep", stat.S_IFREG | 0o644, "\n".join(dependencies + [""]).encode())
 
 
+def add_programs(archive, tools, names):
+    """Programs of a folder into which packages were unpacked, and the libraries that they need."""
+    needed = {}
+    for name in names:
+        program = next(path for path in [tools / name, tools / "usr" / name] if path.exists())
+        archive.file(f"usr/{name}", program)
+        needed.update(libraries(program, tools / "usr/lib/x86_64-linux-gnu", tools / "lib/x86_64-linux-gnu"))
+    for name, path in needed.items():
+        archive.file(name, path)
+
+
 def key(guest, ours):
     """Names an image by all that goes into it."""
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes())
     for path in sorted([*OVERLAY.rglob("*"), *PROGRAMS.rglob("*")]):
         if path.is_file():
             digest.update(str(path.relative_to(OVERLAY.parent)).encode() + b"\0" + path.read_bytes())
-    for name in [guest, "tools", "disk-tools", "uio-fcopy"]:
+    for name in [guest, "tools", "disk-tools", "network-tools", "uio-fcopy"]:
         version = GUESTS / name / "version"
         digest.update(version.read_bytes() if version.exists() else b"-")
     if ours:
@@ -236,13 +248,7 @@ def initramfs_with_disks(guest, ours=None):
 
     def build():
         archive = Archive()
-        needed = {}
-        for name in DISK_PROGRAMS:
-            program = next(path for path in [tools / name, tools / "usr" / name] if path.exists())
-            archive.file(f"usr/{name}", program)
-            needed.update(libraries(program, tools / "usr/lib/x86_64-linux-gnu", tools / "lib/x86_64-linux-gnu"))
-        for name, path in needed.items():
-            archive.file(name, path)
+        add_programs(archive, tools, DISK_PROGRAMS)
         for source in sorted(PROGRAMS.glob("*.c")):
             archive.add(f"usr/bin/{source.stem}", stat.S_IFREG | 0o755, compiled(source))
         add_modules(archive, guest, DISK_MODULES, MODULES, ours)
@@ -251,11 +257,12 @@ def initramfs_with_disks(guest, ours=None):
 
 
 def initramfs_with_network(guest, ours=None):
-    """The same with the adapter's driver and VLANs."""
+    """The same with the adapter's driver, VLANs and ethtool."""
     base = initramfs(guest, ours)
 
     def build():
         archive = Archive()
+        add_programs(archive, GUESTS / "network-tools", NETWORK_PROGRAMS)
         add_modules(archive, guest, NETWORK_MODULES, MODULES, ours)
         return base.read_bytes() + archive.bytes()
     return cached(guest, "-network", ours, build)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user can set of a network adapter, and its driver coming and going. With hv_netvsc of the kernel or of ours."""
+
+import hashlib
+import os
+import re
+import subprocess
+
+from harness.machine import Machine
+from harness.suite import case, expect, expect_equal
+
+from .network import GUEST, HOST, can_make_taps, post, server, tap, up
+
+ETHTOOL = "ethtool"
+
+
+def complaints(vm):
+    """Lines of the kernel's that no test may leave behind."""
+    return vm.sh("dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|Swift trap|general protection|left behind' || :").strip()
+
+
+def reaches(vm, address=HOST, tries=30):
+    vm.sh(f"for i in $(seq {tries}); do ping -c 1 -W 1 {address} >/dev/null && exit 0; done; exit 1", timeout=tries * 3)
+
+
+def copies(vm, port, kept, data, path="/tmp/f"):
+    """`data` from the host and a file to the host, compared."""
+    found = vm.sh(f"wget -q -O - http://{HOST}:{port}/ | md5sum", timeout=180).split()[0]
+    expect_equal(found, hashlib.md5(data).hexdigest(), "hash of what came from the host")
+    sent = vm.sh(f"md5sum {path}").split()[0]
+    post(vm, path, port, "f")
+    expect_equal(kept.get("/f"), sent, "hash of what came from the guest")
+
+
+def statistics(vm):
+    text = vm.sh(f"{ETHTOOL} -S eth0")
+    return {name: int(value) for name, value in re.findall(r"^\s+(\S+): (\d+)", text, re.M)}
+
+
+def setting(vm, option, name):
+    """The current value, which ethtool shows behind the largest one."""
+    return re.findall(rf"^{name}:\s*(\S+)", vm.sh(f"{ETHTOOL} {option} eth0"), re.M | re.I)[-1]
+
+
+@case("adapter settings 6.1-cloud, 4 processors", depth="full", guest="6.1-cloud", processors=4)
+@case("adapter settings 6.12-cloud, 4 processors", depth="full", guest="6.12-cloud", processors=4)
+def settings(suite, guest, processors):
+    if not can_make_taps():
+        suite.note("skipped: a TAP device can be made by root only, and where /dev/net/tun is")
+        return
+    data = os.urandom(2 << 20)
+    options = ["spoofing=yes", "mtu=9000"]
+    with tap(f"la{os.getpid() % 10000}", mtu=9000) as device, \
+            Machine(suite, guest, processors=processors, network=True,
+                    options=["--nic", ",".join([f"tap:{device}", *options])]) as vm, server(HOST, data) as (port, kept):
+        with suite.check("the adapter tells about itself"):
+            up(vm)
+            vm.sh("dd if=/dev/urandom of=/tmp/f bs=1M count=2 2>/dev/null")
+            text = vm.sh(f"{ETHTOOL} -i eth0; {ETHTOOL} eth0")
+            expect("driver: hv_netvsc" in text and "Link detected: yes" in text and "Speed: 10" in text, text)
+            reaches(vm)
+        with suite.check("what is received is spread over the channels"):
+            expect_equal(setting(vm, "-l", "Combined"), str(processors), "channels")
+            vm.sh("for i in 1 2 3 4 5 6 7 8; do wget -q -O /dev/null http://%s:%d/ & done; wait" % (HOST, port),
+                  timeout=180)
+            counts = statistics(vm)
+            busy = [i for i in range(processors) if counts.get(f"rx_queue_{i}_packets", 0) > 50]
+            suite.note(" ".join(f"{counts.get(f'rx_queue_{i}_packets')}/{counts.get(f'tx_queue_{i}_packets')}"
+                                for i in range(processors)))
+            expect(len(busy) > 1, f"only {busy} received")
+        with suite.check("the spreading is set"):
+            table = vm.sh(f"{ETHTOOL} -X eth0 equal 2 && {ETHTOOL} -x eth0")
+            entries = [int(one) for line in re.findall(r"^ +\d+:((?: +\d+)+)$", table, re.M) for one in line.split()]
+            expect(len(entries) >= 128 and set(entries) == {0, 1}, table)
+            before = statistics(vm)
+            vm.sh("for i in 1 2 3 4; do wget -q -O /dev/null http://%s:%d/ & done; wait" % (HOST, port), timeout=180)
+            after = statistics(vm)
+            for index in range(2, processors):
+                grown = after[f"rx_queue_{index}_packets"] - before[f"rx_queue_{index}_packets"]
+                expect(grown < 20, f"channel {index} received {grown}")
+            vm.sh(f"{ETHTOOL} -X eth0 default")
+        with suite.check("other numbers of channels"):
+            for count in [1, 2, processors]:
+                vm.sh(f"{ETHTOOL} -L eth0 combined {count}", timeout=60)
+                expect_equal(setting(vm, "-l", "Combined"), str(count), "channels")
+                reaches(vm)
+            copies(vm, port, kept, data)
+        with suite.check("other sizes of the buffers"):
+            vm.sh(f"{ETHTOOL} -G eth0 rx 1000 tx 64", timeout=60)
+            suite.note(f"rx {setting(vm, '-g', 'RX')}, tx {setting(vm, '-g', 'TX')}")
+            expect(950 <= int(setting(vm, "-g", "RX")) <= 1050, "not the receive buffer that was asked for")
+            copies(vm, port, kept, data)
+        with suite.check("with and without each offload"):
+            for words in ["rx off", "tso off", "tx off", "gro off", "rx on tx on tso on gro on"]:
+                vm.sh(f"{ETHTOOL} -K eth0 {words}")
+                copies(vm, port, kept, data)
+        with suite.check("jumbo frames"):
+            vm.sh("ip link set eth0 mtu 9000")
+            reaches(vm)
+            vm.sh(f"ping -c 3 -W 3 -s 8972 {HOST}", timeout=30)
+            copies(vm, port, kept, data)
+            expect(vm.sh("ip link set eth0 mtu 65535 2>&1 || echo refused").strip().endswith("refused"), "65535 was taken")
+        with suite.check("another address"):
+            vm.sh("ip link set eth0 address 02:00:00:12:34:56")
+            subprocess.run(["ip", "neigh", "flush", "dev", device], check=True)
+            reaches(vm)
+            neighbours = subprocess.run(["ip", "neigh", "show", GUEST], capture_output=True, text=True, check=True).stdout
+            expect("02:00:00:12:34:56" in neighbours, neighbours)
+        with suite.check("promiscuous, all groups, and back"):
+            for word in ["promisc", "allmulti", "-promisc", "-allmulti"]:
+                vm.sh(f"ifconfig eth0 {word}")
+                reaches(vm)
+        with suite.check("the link goes down and up ten times"):
+            for state in ["down", "up"] * 10:
+                vm.lis("vm", "nic", "link", vm.name, "nic0", state)
+            reaches(vm)
+            vm.lis("vm", "nic", "link", vm.name, "nic0", "down")
+            vm.sh("for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = 0 ] && exit 0; sleep 0.1; done; exit 1")
+            vm.lis("vm", "nic", "link", vm.name, "nic0", "up")
+            reaches(vm)
+        with suite.check("nothing was lost and nothing complained"):
+            counts = statistics(vm)
+            suite.note(" ".join(f"{name} {value}" for name, value in counts.items() if value and "queue_" not in name))
+            expect_equal(counts.get("tx_too_big", 0) + counts.get("rx_faults", 0), 0, "frames that were too big, faults")
+            expect_equal(complaints(vm), "", "complaints")
+
+
+@case("adapter driver comes and goes 6.1-cloud", depth="full", guest="6.1-cloud", processors=2, rounds=100)
+@case("adapter driver comes and goes 6.12-cloud", depth="full", guest="6.12-cloud", processors=2, rounds=20)
+def reload(suite, guest, processors, rounds):
+    if not can_make_taps():
+        suite.note("skipped: a TAP device can be made by root only, and where /dev/net/tun is")
+        return
+    with tap(f"lr{os.getpid() % 10000}") as device, \
+            Machine(suite, guest, processors=processors, network=True, options=["--nic", f"tap:{device}"]) as vm:
+        def once():
+            vm.sh(f"modprobe hv_netvsc && ip link set eth0 up && ip addr add {GUEST}/24 dev eth0", timeout=60)
+            reaches(vm)
+            vm.sh("rmmod hv_netvsc", timeout=60)
+
+        def figures():
+            vm.sh("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1; echo 3 >/proc/sys/vm/drop_caches")
+            objects = {line.split()[0]: int(line.split()[1]) for line in
+                       vm.sh("grep -E '^(kmalloc|skbuff|task)' /proc/slabinfo").splitlines()}
+            memory = dict(re.findall(r"^(\w+):\s+(\d+)", vm.sh("cat /proc/meminfo"), re.M))
+            return objects, int(memory["VmallocUsed"]), int(memory["MemAvailable"])
+
+        with suite.check(f"{rounds} rounds of loading, a ping, unloading"):
+            for _ in range(3):
+                once()
+            before = figures()
+            for _ in range(rounds):
+                once()
+        with suite.check("no memory is left behind"):
+            after = figures()
+            grown = {name: count - before[0].get(name, 0) for name, count in after[0].items()
+                     if count - before[0].get(name, 0) >= rounds // 2 + 32}
+            suite.note(f"vmalloc {before[1]} -> {after[1]} KiB, available {before[2]} -> {after[2]} KiB, grown {grown}")
+            expect(after[1] - before[1] < 4 * rounds, "vmalloc'ed memory is left behind")
+            expect(before[2] - after[2] < 64 * rounds, "memory is left behind")
+            expect_equal(complaints(vm), "", "complaints")
