@@ -130,7 +130,8 @@ let package = Package(
     .executableTarget(
       name: "DiskProbe", dependencies: ["VirtualDisks"], path: "Tests/DiskProbe", swiftSettings: settings),
     .testTarget(
-      name: "VirtualDisksTests", dependencies: ["VirtualDisks", "StoreDoubles", "VMBus", "DeviceProtocols"],
+      name: "VirtualDisksTests",
+      dependencies: ["VirtualDisks", "StoreDoubles", "HostSystem", "VMBus", "DeviceProtocols"],
       swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
@@ -160,8 +161,7 @@ let package = Package(
       name: "VirtualMachineTests",
       dependencies: [
         "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI", "Partition", "ServiceProviders",
-        "DeviceProtocols", "VMBusHost",
-        "VMBus",
+        "ServiceClients", "DeviceProtocols", "VMBusHost", "VMBus",
       ],
       swiftSettings: settings),
   ]

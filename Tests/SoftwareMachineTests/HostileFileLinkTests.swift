@@ -132,7 +132,7 @@ import VirtualDisks
     let window = try DataWindow(memory.number)
     let link = FileLink(port: ports.first, window: window)
     let opener = RemoteStoreOpener { () throws(SystemError) in link }
-    let pool = WorkerPool(name: "answers", limit: 1)
+    let pool = WorkerPool(name: "answers", limit: 2)
     let port = ports.second.take()
     pool.run {
       for content in [

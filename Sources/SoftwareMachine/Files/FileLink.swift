@@ -26,7 +26,7 @@ final class FileLink: Sendable {
   private let sending = Mutex(())
   private let freeSlots = DispatchSemaphore(value: DataWindow.slotCount)
   private let answered = (0..<DataWindow.slotCount).map { _ in DispatchSemaphore(value: 0) }
-  private let reader = WorkerPool(name: "images", limit: 0)
+  private let reader = WorkerPool(name: "images", limit: 1)
 
   /// `port`: a byte stream to the outer end's `FileServer`, blocking.
   init(port: consuming Descriptor, window: DataWindow) {

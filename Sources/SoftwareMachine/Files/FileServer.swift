@@ -26,7 +26,8 @@ final class FileServer: Sendable {
   private let port: Descriptor
   private let window: DataWindow
   private let grants: ImageGrants
-  private let pool = WorkerPool(name: "image", limit: DataWindow.slotCount)
+  /// Room for the reader and for all slots: no request waits for another.
+  private let pool = WorkerPool(name: "image", limit: DataWindow.slotCount + 1)
   private let state = Mutex(State())
   private let sending = Mutex(())
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import HostSystem
 import Synchronization
 
 /// Told about a drive's host running out of space. Called on the drive's own threads; must not block for long.
@@ -33,7 +34,11 @@ public final class Drive: Sendable {
   public let name: String
   let state: Mutex<State>
   public let statistics = DriveStatistics()
-  let workers: DriveWorkers
+  /// For what can block: allocation, flushes, discards, and everything where there is no io_uring. Of the drive's own, so
+  /// that one whose file answers slowly keeps none of the others waiting. Two threads, so that a flush does not keep
+  /// writes waiting; the queues' places bound the tasks.
+  let workers: WorkerPool
+  private let spaceWait = SpaceWait()
   let inFlight = Atomic<Int>(0)
   private let spaceObserver: AtomicLazyReference<SpaceObserver> = AtomicLazyReference()
 
@@ -46,7 +51,7 @@ public final class Drive: Sendable {
   public init(name: String, medium: (any DiskImage)?, characteristics: DriveCharacteristics) {
     self.name = name
     state = Mutex(State(medium: medium, characteristics: characteristics, information: medium?.information))
-    workers = DriveWorkers(name: name)
+    workers = WorkerPool(name: name, limit: 2)
   }
 
   public func observeSpace(_ observer: any DriveSpaceObserver) { _ = spaceObserver.storeIfNil(SpaceObserver(observer)) }
@@ -88,13 +93,13 @@ public final class Drive: Sendable {
   /// Every later request fails with `.mediumAbsent`; those that wait for space are given up.
   public func remove() {
     state.withLock { $0.isRemoved = true }
-    workers.wakeWaiting()
+    spaceWait.wakeAll()
   }
 
   /// Requests that wait for space fail now: their guest is gone.
   public func giveUpWaiting() {
     state.withLock { $0.patience += 1 }
-    workers.wakeWaiting()
+    spaceWait.wakeAll()
   }
 
   /// Requests of all queues between their start and their result.
@@ -110,7 +115,7 @@ public final class Drive: Sendable {
   /// caller's to close.
   public func stop() {
     remove()
-    workers.stop()
+    workers.finish()
   }
 
   /// The image for a request that fits, or why there is none.
@@ -137,14 +142,14 @@ public final class Drive: Sendable {
         return try body()
       } catch {
         guard error.isNoSpace, let observer = spaceObserver.load()?.observer,
-          state.withLock({ !$0.isRemoved && $0.patience == patience }), !workers.isStopping
+          state.withLock({ !$0.isRemoved && $0.patience == patience })
         else { throw error }
         if !waited {
           waited = true
           state.withLock { $0.waitingForSpace += 1 }
           observer.driveWaitsForSpace(self)
         }
-        workers.waitForSpace()
+        spaceWait.sleep()
       }
     }
   }

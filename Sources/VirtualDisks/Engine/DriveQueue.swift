@@ -311,7 +311,7 @@ public final class DriveQueue {
   private func hand(_ slot: Slot, to drive: Drive, flushOnly: Bool = false) {
     let handed = unsafe Handed(inFlight + slot)
     let mailbox = mailbox
-    drive.workers.submit {
+    drive.workers.run {
       let request = unsafe flushOnly ? DriveRequest(.flush) : handed.place.pointee.request
       let result = unsafe drive.perform(request, handed.place.pointee.buffer)
       mailbox.finished.withLock { $0.append((slot, result)) }
