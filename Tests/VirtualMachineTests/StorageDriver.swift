@@ -79,9 +79,10 @@ import VMBus
     return unsafe page
   }
 
-  func hostRings() throws -> ChannelRings {
+  /// The host's end of the rings in such a driver's memory.
+  static func hostRings(_ memory: GuestMemory) throws -> sending ChannelRings {
     try ChannelRings(
-      memory: memory, incoming: Self.incoming, outgoing: Self.outgoing, largestPacket: StorageRunner.largestPacket)
+      memory: memory, incoming: incoming, outgoing: outgoing, largestPacket: StorageRunner.largestPacket)
   }
 
   // MARK: Bring-up

@@ -108,7 +108,8 @@ import VirtualDisks
     try creation.perform()
     var options = ImageChain.Options()
     options.isWritable = true
-    return try ImageChain.open(path, options, opener: isSlow ? SlowOpener() as any StoreOpener : FileStoreOpener()).image
+    return try ImageChain.open(path, options, opener: isSlow ? SlowOpener() as any StoreOpener : FileStoreOpener())
+      .image
   }
 
   @Test(.timeLimit(.minutes(5)), arguments: Kind.allCases, [false, true])
@@ -130,7 +131,7 @@ import VirtualDisks
       var effects: [StorageEffect] = []
       let channel = owner.provider.withLock { $0.channelOpened(index, effects: &effects) }
       try runner.start(
-        channel, guest.hostRings(), memory: guest.memory, slots: configuration.slotsPerChannel, owner: owner,
+        channel, StorageDriver.hostRings(guest.memory), memory: guest.memory, slots: configuration.slotsPerChannel, owner: owner,
         prepare: {}, signal: { [interrupt = guest.interrupt] _ in interrupt.signal() })
       guest.runner = runner
       guests.append(guest)
@@ -168,6 +169,6 @@ import VirtualDisks
 
   private enum ProcessInfo {
     /// `LIS_PATH_REQUESTS`: how many requests each driver makes.
-    static var count: Int? { unsafe getenv("LIS_PATH_REQUESTS").flatMap { Int(String(cString: $0)) } }
+    static var count: Int? { unsafe getenv("LIS_PATH_REQUESTS").flatMap { unsafe Int(String(cString: $0)) } }
   }
 }
