@@ -584,6 +584,7 @@ static void controller_free(struct controller *controller)
 {
 	unsigned int i;
 
+	cancel_work_sync(&controller->closing);
 	for (i = 0; i < MOST_QUEUES; i++)
 		if (controller->queues[i] != controller->first)
 			queue_free(controller->queues[i]);
@@ -747,7 +748,6 @@ static void leave(struct hv_device *device)
 	flush_workqueue(controller->workers);
 	scsi_remove_host(host);
 	shut(controller);
-	cancel_work_sync(&controller->closing);
 	mutex_lock(&channels);
 	hv_set_drvdata(device, NULL);
 	mutex_unlock(&channels);
