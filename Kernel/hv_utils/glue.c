@@ -23,14 +23,26 @@ static bool timesync_implicit;
 module_param(timesync_implicit, bool, 0644);
 MODULE_PARM_DESC(timesync_implicit, "set the clock by samples too when it is five seconds behind");
 
-/* There is one of each: a device that comes back waits until its predecessor is gone. */
-static unsigned long bound;
+/* There is one of each: a device that comes back waits until its predecessor is gone, and none behind it. */
+static unsigned long bound, awaited;
 static DECLARE_WAIT_QUEUE_HEAD(unbound);
+
+static bool bind(u32 kind)
+{
+	long left;
+
+	if (test_and_set_bit(kind, &awaited))
+		return false;
+	left = wait_event_timeout(unbound, !test_and_set_bit(kind, &bound), 10 * HZ);
+	clear_bit(kind, &awaited);
+	return left;
+}
 
 int utils_result(struct utils_service *service, int result)
 {
 	if (result == UTILS_TRAPPED) {
-		service->failed = true;
+		WRITE_ONCE(service->failed, true);
+		wake_up_all(&service->readers);
 		if (service->channel)
 			lis_channel_fail(service->channel, LIS_CHANNEL_TRAPPED);
 	}
@@ -172,8 +184,6 @@ static void close_channel(struct utils_service *service)
 	lis_channel_stop(channel);
 	lis_channel_close(channel);
 	lis_channel_free(channel);
-	cancel_work_sync(&service->serving);
-	cancel_delayed_work_sync(&service->deadline);
 }
 
 /* Devices. */
@@ -185,9 +195,12 @@ static void unbind(struct utils_service *service)
 	close_channel(service);
 	mutex_lock(&service->lock);
 	state = service->state;
-	service->state = NULL;
+	WRITE_ONCE(service->state, NULL);
 	wake_up_all(&service->readers);
 	mutex_unlock(&service->lock);
+	/* Nobody asks for them any more. */
+	cancel_work_sync(&service->serving);
+	cancel_delayed_work_sync(&service->deadline);
 	if (state)
 		(void)swift_call_trapped(utils_swift_end, state);
 	clear_bit(service->kind, &bound);
@@ -214,8 +227,8 @@ static int utils_probe(struct hv_device *device, const struct hv_vmbus_device_id
 	init_waitqueue_head(&service->readers);
 	INIT_WORK(&service->serving, serve);
 	INIT_DELAYED_WORK(&service->deadline, too_slow);
-	if (!wait_event_timeout(unbound, !test_and_set_bit(service->kind, &bound), 10 * HZ)) {
-		dev_err(&device->device, "there is a device of this class already\n");
+	if (!bind(service->kind)) {
+		dev_err_ratelimited(&device->device, "there is a device of this class already\n");
 		kfree(service);
 		return -EEXIST;
 	}

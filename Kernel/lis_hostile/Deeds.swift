@@ -13,6 +13,11 @@ private enum Deed {
   static var shortAnswers: UInt32 { 2 }
   static var inBandNonsense: UInt32 { 3 }
   static var otherTypes: UInt32 { 4 }
+  // The same for integration services: their headers before the nonsense.
+  static var serviceNonsense: UInt32 { 5 }
+  static var serviceSizes: UInt32 { 6 }
+  static var serviceNegotiations: UInt32 { 7 }
+  static var serviceRequests: UInt32 { 8 }
   // The ring itself.
   static var writeIndexOutside: UInt32 { 20 }
   static var writeIndexUnaligned: UInt32 { 21 }
@@ -32,7 +37,7 @@ public func doDeed(_ argument: UnsafeMutableRawPointer?) {
   let storage = unsafe LinearRingStorage(base: ring + RingControl.byteCount, byteCount: size)
   do throws(RingError) {
     switch what {
-    case Deed.unknownIDs...Deed.otherTypes:
+    case Deed.unknownIDs...Deed.serviceRequests:
       unsafe deed.pointee.parts = 2
       try unsafe fill(control, storage, what, second: deed.pointee.part == 1)
     case Deed.writeIndexOutside...Deed.longPacket:
@@ -79,6 +84,9 @@ private func fill(
     case Deed.inBandNonsense:
       type = .inBand
       payload[0] = 12 &+ number
+    case Deed.serviceNonsense...Deed.serviceRequests:
+      type = .inBand
+      serviceHeader(&payload, what, number)
     default: type = PacketType(rawValue: UInt16(truncatingIfNeeded: 12 &+ number))
     }
     // A short one is the end of a packet whose descriptor is long.
@@ -90,6 +98,43 @@ private func fill(
       payload: short ? whole.extracting(first: 16) : whole)
   }
   _ = writer.commit()
+}
+
+/// The headers of an integration message, 28 bytes, and the body's first field. What is nonsense in them, `what` says.
+///
+/// Layout: pipe type u32, pipe size u32, framework version 2 × u16, type u16, message version 2 × u16, body size u16,
+/// status u32, transaction u8, flags u8 (2: a request).
+private func serviceHeader(_ payload: inout InlineArray<13, UInt64>, _ what: UInt32, _ number: UInt64) {
+  let noise = payload[3]
+  var pipe: UInt64 = 1
+  var size: UInt64 = 96
+  var kind = 1 &+ number % 7
+  var body: UInt64 = 76
+  switch what {
+  case Deed.serviceNonsense:
+    pipe = number & 3
+    kind = noise & 0xFFFF
+    body = noise &>> 16 & 0xFFFF
+  case Deed.serviceSizes:
+    // Beyond the packet, beyond each other, nothing.
+    size = number & 1 == 0 ? noise & 0xFFFF_FFFF : number % 24
+    body = number & 2 == 0 ? 0xFFFF : 76 &+ number
+  case Deed.serviceNegotiations:
+    kind = 0
+  default: break
+  }
+  payload[0] = pipe | size &<< 32
+  payload[1] = 3 | kind &<< 32 | 3 &<< 48
+  payload[2] = body &<< 16
+  // Four bytes of transaction and flags, then the body. Its first word: how many versions there are, or an operation.
+  payload[3] = (number & 0xFF) | 0x0300
+  switch what {
+  case Deed.serviceNegotiations: payload[3] |= (number % 3 == 0 ? 0xFFFF_FFFF : noise &>> 32) &<< 32
+  // The host's time begins here: far behind 2262, or in 1601.
+  case Deed.serviceRequests: payload[3] |= (number & 1 == 0 ? 0xFFFF_FFFF : number & 15) &<< 32
+  default: break
+  }
+  if what == Deed.serviceRequests { payload[4] = number & 1 == 0 ? .max : 0 }
 }
 
 private func breakRing(_ control: RingControl, _ storage: LinearRingStorage, _ what: UInt32) {
