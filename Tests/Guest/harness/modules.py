@@ -2,11 +2,12 @@
 """Kernel modules of ours in place of the kernel's own, module by module."""
 
 import hashlib
+import lzma
 import pathlib
 import re
 import struct
 
-from . import elf
+from . import elf, image
 
 NAMES = ["hv_vmbus", "hv_utils", "hv_storvsc", "hv_netvsc"]
 
@@ -16,7 +17,7 @@ class OurModules:
 
     def __init__(self, folder, names=None):
         self.folder = pathlib.Path(folder)
-        self.names = names
+        self.names = None if names is None else list(names)
         if not self.folder.is_dir():
             raise ValueError(f"{folder} is not a folder")
         if unknown := set(names or ()) - set(NAMES):
@@ -29,7 +30,7 @@ class OurModules:
 
     def only(self, *names):
         """The same folder, and only these modules of it."""
-        return OurModules(self.folder, list(names))
+        return OurModules(self.folder, names)
 
     def files(self, release):
         """name -> bytes, of the modules that were built for the kernel `release`. Those that were asked for by name
@@ -45,6 +46,14 @@ class OurModules:
             raise ValueError(f"{self.folder} has no {', '.join(sorted(missing))} for the kernel {release}")
         return found
 
+    def file(self, name, release):
+        """A module that stands in for none of the kernel's; None when it was not built."""
+        for path in sorted(self.folder.rglob(f"{name}.ko")):
+            data = path.read_bytes()
+            if vermagic(data).split(" ")[0] == release:
+                return data
+        return None
+
     def key(self, release):
         """Names what `files` gives."""
         digest = hashlib.sha256()
@@ -53,25 +62,27 @@ class OurModules:
         return digest.hexdigest()
 
 
-def information(data, key):
-    """The first value of `key` in a module's .modinfo; None without it."""
-    sections = elf.sections(data)
-    if ".modinfo" not in sections:
-        return None
-    section = sections[".modinfo"]
-    for text in data[section["offset"]:section["offset"] + section["size"]].split(b"\0"):
-        name, equals, value = text.partition(b"=")
-        if equals and name == key.encode():
-            return value.decode()
-    return None
+def all_information(data, key):
+    """The values of `key` in a module's .modinfo."""
+    section = elf.sections(data).get(".modinfo", dict(offset=0, size=0))
+    pairs = [text.partition(b"=") for text in data[section["offset"]:section["offset"] + section["size"]].split(b"\0")]
+    return [value.decode() for name, equals, value in pairs if equals and name == key.encode()]
 
 
 def vermagic(data):
-    return information(data, "vermagic") or ""
+    return "".join(all_information(data, "vermagic")[:1])
 
 
 def depends(data):
-    return [name for name in (information(data, "depends") or "").split(",") if name]
+    return [name for value in all_information(data, "depends") for name in value.split(",") if name]
+
+
+def own_file(guest, name):
+    """The kernel's own module."""
+    folder, paths = image.module_files(guest, [name])
+    path = folder / next(path for path in paths if image.module_name(path) == name)
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
 
 
 def build_note(data):
@@ -90,3 +101,27 @@ def name_of(note):
     """The build identifier alone, for people."""
     name_size, size = struct.unpack_from("<II", note) if len(note) >= 12 else (0, 0)
     return note[12 + name_size:12 + name_size + size].hex()
+
+
+def missing(suite, guest, *names):
+    """Whether a case that needs these modules of ours has to be left out; says so then."""
+    there = suite.ours.files(image.release(guest)) if suite.ours else {}
+    lacking = [name for name in names if name not in there]
+    if lacking:
+        suite.note(f"not run: needs --modules FOLDER with {', '.join(lacking)} for {image.release(guest)}")
+    return bool(lacking)
+
+
+def kernel_memory(vm):
+    """KiB that the guest's kernel itself holds, after it gave back what it can."""
+    vm.sh("sync; echo 3 >/proc/sys/vm/drop_caches; sleep 1; echo 3 >/proc/sys/vm/drop_caches")
+    fields = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", vm.sh("cat /proc/meminfo")))
+    return sum(int(fields[name]) for name in ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack", "PageTables"])
+
+
+def complaints(vm):
+    """What our modules and the kernel about them have to say that should not be: traps, leaks, errors, call traces."""
+    patterns = "not given back|out of use|Swift trap|Call Trace|BUG:|WARNING:|RIP:|sysfs: cannot create"
+    found = vm.sh(f"dmesg | grep -E '{patterns}' || :")
+    traps = vm.sh("grep -H . /sys/module/hv_*/parameters/traps 2>/dev/null | grep -v ':0$' || :")
+    return "\n".join(filter(None, [found, traps]))
