@@ -76,6 +76,16 @@ extension BusClient {
     for gpadl in 0..<gpadls.capacity where gpadls[gpadl].channel == id { gpadls[gpadl] = .free }
   }
 
+  /// Asks the host for a channel to one of its Hyper-V socket services; it comes as an offer whose instance is the
+  /// endpoint, and `socketRefused` may come when it doesn't.
+  public mutating func connectSocket(
+    _ request: SocketConnectRequest, _ sink: inout some BusClientSink & ~Copyable
+  ) throws(BusClientError) {
+    guard case .connected(let version) = state else { throw .wrongState }
+    guard version >= .v4_0 else { throw .notInVersion }
+    try post(.socketConnectRequest(request), &sink)
+  }
+
   // MARK: From the host
 
   mutating func offered(_ offer: Offer, _ sink: inout some BusClientSink & ~Copyable) {

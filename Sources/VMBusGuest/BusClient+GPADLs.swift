@@ -23,6 +23,28 @@ extension BusClient {
     let id = GPADLID(nextGPADL)
     nextGPADL &+= 1
 
+    var next = try postHeader(of: id, on: channel, pages, &sink)
+    gpadls[place] = ClientGPADL(id: id, channel: channel, state: .creating)
+    do throws(BusClientError) {
+      while next < pages.count { next = try postBody(of: id, pages, from: next, &sink) }
+    } catch {
+      // The host has a part of it. The place stays taken until it says that it let go, and if it doesn't hear us,
+      // until the channel or the connection ends.
+      gpadls[place].state = .abandoned
+      let teardown = GuestMessage.gpadlTeardown(GPADLTeardown(channel: channel, gpadl: id))
+      if sink.post(teardown.encoded, to: connection) == .success { gpadls[place].state = .tearingDown }
+      throw error
+    }
+    return id
+  }
+
+  // Each message takes some hundred bytes of the stack, so each has a function of its own. Both return the next page.
+
+  @inline(never)
+  private mutating func postHeader(
+    of id: GPADLID, on channel: ChannelID, _ pages: borrowing some PageFrameList & ~Copyable,
+    _ sink: inout some BusClientSink & ~Copyable
+  ) throws(BusClientError) -> Int {
     var words = GPADLWords()
     // {byte count, byte offset 0}: below 32 MiB.
     _ = words.append(UInt64(truncatingIfNeeded: pages.count &* 4096))
@@ -35,22 +57,19 @@ extension BusClient {
     try post(
       .gpadlHeader(GPADLHeader(channel: channel, gpadl: id, rangeBytes: rangeBytes, rangeCount: 1, words: words)),
       &sink)
-    gpadls[place] = ClientGPADL(id: id, channel: channel, state: .creating)
-    do throws(BusClientError) {
-      while next < pages.count {
-        var words = GPADLWords()
-        while next < pages.count, words.append(pages.frame(at: next)) { next &+= 1 }
-        try post(.gpadlBody(GPADLBody(gpadl: id, words: words)), &sink)
-      }
-    } catch {
-      // The host has a part of it. The place stays taken until it says that it let go, and if it doesn't hear us,
-      // until the channel or the connection ends.
-      gpadls[place].state = .abandoned
-      let teardown = GuestMessage.gpadlTeardown(GPADLTeardown(channel: channel, gpadl: id))
-      if sink.post(teardown.encoded, to: connection) == .success { gpadls[place].state = .tearingDown }
-      throw error
-    }
-    return id
+    return next
+  }
+
+  @inline(never)
+  private mutating func postBody(
+    of id: GPADLID, _ pages: borrowing some PageFrameList & ~Copyable, from first: Int,
+    _ sink: inout some BusClientSink & ~Copyable
+  ) throws(BusClientError) -> Int {
+    var words = GPADLWords()
+    var next = first
+    while next < pages.count, words.append(pages.frame(at: next)) { next &+= 1 }
+    try post(.gpadlBody(GPADLBody(gpadl: id, words: words)), &sink)
+    return next
   }
 
   /// Takes the memory back; ends with `gpadlTornDown`. Also after a rescind, when the channel is closed.
