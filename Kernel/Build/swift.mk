@@ -40,7 +40,7 @@ swift_flags := -target $(SWIFT_TARGET) -swift-version 6 -wmo $(SWIFT_OPTIMIZE) -
 # for which Swift has no flag.
 # Private functions (.L) need a symbol, or objtool takes a call of one for a trick.
 # Names that begin with a dollar sign are nobody's to newer kernels when they look up an address.
-swift_edits := -e 's/\.L\(\$$e[0-9A-Za-z]\)/\1/g' -e 's/\$$e\([0-9A-Za-z]\)/swift_e\1/g' -e 's/^\tcallq\tswift_kernel_trap.*$$/&\n\tud2/' \
+swift_edits := -e 's/\.L__unnamed_/swift_unnamed_/g' -e 's/\$$e\([0-9A-Za-z]\)/swift_e\1/g' -e 's/^\tcallq\tswift_kernel_trap.*$$/&\n\tud2/' \
   $(if $(lis_rethunk),-e 's/^\tretq$$/\tjmp\t__x86_return_thunk/')
 swift_check := awk -v rethunk=$(if $(lis_rethunk),1,0) -v retpoline=$(if $(lis_retpoline),1,0) \
   -f $(LIS_ROOT)/Kernel/Build/check-object.awk

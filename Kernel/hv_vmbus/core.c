@@ -337,22 +337,32 @@ static void in_crash(struct pt_regs *regs)
 	disable_synic();
 }
 
-/* Sleep leaves the first processor, with interrupts off. */
-static int synic_suspend(void)
+/* Sleep leaves the first processor, with interrupts off. (The functions take a pointer in newer kernels.) */
+#ifdef VB_SYSCORE_HAS_DATA
+#define VB_SYSCORE_ARGUMENT void *unused
+#else
+#define VB_SYSCORE_ARGUMENT void
+#endif
+
+static int synic_suspend(VB_SYSCORE_ARGUMENT)
 {
 	disable_synic();
 	return 0;
 }
 
-static void synic_resume(void)
+static void synic_resume(VB_SYSCORE_ARGUMENT)
 {
 	enable_synic(VB_MESSAGE_CPU);
 }
 
-static struct syscore_ops syscore = {
-	.suspend = synic_suspend,
-	.resume = synic_resume,
-};
+#ifdef VB_SYSCORE_HAS_DATA
+static const struct syscore_ops syscore_operations = { .suspend = synic_suspend, .resume = synic_resume };
+static struct syscore syscore = { .ops = &syscore_operations };
+#else
+static struct syscore_ops syscore = { .suspend = synic_suspend, .resume = synic_resume };
+#define register_syscore register_syscore_ops
+#define unregister_syscore unregister_syscore_ops
+#endif
 
 static void forget_bus(void)
 {
@@ -418,7 +428,7 @@ static int start(struct device *parent)
 	vb_panic_register();
 	hv_setup_kexec_handler(before_kexec);
 	hv_setup_crash_handler(in_crash);
-	register_syscore_ops(&syscore);
+	register_syscore(&syscore);
 	result = vb_request(bus_request_offers);
 	if (result)
 		pr_err("hv_vmbus: the host was not asked for its devices (%d)\n", result);
@@ -445,7 +455,7 @@ no_queues:
 
 static void stop(void)
 {
-	unregister_syscore_ops(&syscore);
+	unregister_syscore(&syscore);
 	hv_remove_kexec_handler();
 	hv_remove_crash_handler();
 	vb_panic_unregister();

@@ -114,7 +114,11 @@ int vb_channel_show(struct hv_device *device, struct vmbus_channel *channel);
 void vb_channel_hide(struct vmbus_channel *channel);
 void vb_channel_free(struct vmbus_channel *channel);
 
-/* mmio.c */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+int hv_create_ring_sysfs(struct vmbus_channel *channel,
+			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel, struct vm_area_struct *vma));
+int hv_remove_ring_sysfs(struct vmbus_channel *channel);
+#endif
 int vb_windows_find(struct acpi_device *device);
 void vb_windows_forget(void);
 
