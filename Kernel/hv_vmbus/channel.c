@@ -45,12 +45,13 @@ static void expect_answer(struct vb_channel *c, u32 what)
 /* 0, or why there was none. The caller holds c->requests. */
 static int wait_for_answer(struct vb_channel *c)
 {
-	int result = -ETIMEDOUT;
+	bool answered = wait_for_completion_timeout(&c->answered, VB_ANSWER_TIME);
+	int result;
 
-	wait_for_completion_timeout(&c->answered, VB_ANSWER_TIME);
 	mutex_lock(&vb_lock);
-	if (completion_done(&c->answered))
-		result = c->status ? -EAGAIN : 0;
+	/* It may have come just now. */
+	answered = answered || completion_done(&c->answered);
+	result = !answered ? -ETIMEDOUT : c->status ? -EAGAIN : 0;
 	c->awaited = 0;
 	mutex_unlock(&vb_lock);
 	if (result == -ETIMEDOUT)

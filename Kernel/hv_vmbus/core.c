@@ -479,9 +479,8 @@ static void stop(void)
 
 static struct device *found;
 
-static int describe(struct device *device)
+static int describe(struct device *device, struct acpi_device *companion)
 {
-	struct acpi_device *companion = ACPI_COMPANION(device);
 	int result;
 
 	if (!companion)
@@ -505,7 +504,7 @@ MODULE_DEVICE_TABLE(acpi, ids);
 
 static int probe(struct platform_device *device)
 {
-	return describe(&device->dev);
+	return describe(&device->dev, ACPI_COMPANION(&device->dev));
 }
 
 static struct platform_driver driver = {
@@ -524,7 +523,7 @@ static struct platform_driver driver = {
 
 static int probe(struct acpi_device *device)
 {
-	return describe(&device->dev);
+	return describe(&device->dev, device);
 }
 
 static struct acpi_driver driver = {
