@@ -234,4 +234,4 @@ case("hv_storvsc of ours and a hostile host, 6.1-cloud", depth="full", guest="6.
 case("hv_storvsc of ours and a hostile host, 6.12-cloud", depth="full", guest="6.12-cloud")(hostile_host)
 case("hv_storvsc of ours under fio, 6.1-cloud", depth="full", guest="6.1-cloud")(verified)
 case("hv_storvsc of ours under fio, 6.12-cloud", depth="full", guest="6.12-cloud")(verified)
-case("hv_storvsc of ours, speed, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=9)(speed)
+case("hv_storvsc of ours, speed, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=5)(speed)
