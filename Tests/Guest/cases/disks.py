@@ -38,7 +38,8 @@ def folder(suite, name):
 
 
 def drivers(vm):
-    vm.sh("modprobe hv_storvsc; modprobe sd_mod; modprobe sr_mod; modprobe ext4; modprobe xfs; modprobe isofs")
+    # Seconds where the processors have virtualization; on a busy software machine loading xfs alone has taken a minute.
+    vm.sh("modprobe hv_storvsc; modprobe sd_mod; modprobe sr_mod; modprobe ext4; modprobe xfs; modprobe isofs", 240)
 
 
 def attached(vm, count, timeout=20):

@@ -99,7 +99,7 @@ class Images:
                         for name, path in [("file", "/mnt/numbers"), ("bare", f"/dev/{bare}")]]
             vm.console.send(f"1000000 ({load}) & ({programs[0]}) & ({programs[1]}) & ({STANDSTILL}) & sleep 1000\n".encode())
             try:
-                vm.console.wait(rb"file ack \d+\r?\n", since, 60)
+                vm.console.wait(rb"file ack \d+\r?\n", since, 180)
             except GuestError as error:
                 raise Failed(f"{error}\n{vm.lis('vm', 'disk', 'list', vm.name)}{vm.lis('vm', 'show', vm.name)}"
                              f"{vm.lis('vm', 'disk', 'list', vm.name)}") from None
