@@ -11,6 +11,7 @@
 #include <linux/version.h>
 #include <linux/vmalloc.h>
 #include "guard.h"
+#include "kernel_support.h"
 #include "port.h"
 
 #define NV_FEATURES_ALWAYS (NETIF_F_SG | NETIF_F_HIGHDMA | NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX)
@@ -216,20 +217,38 @@ static void use_machine(struct nv_queue *queue, void *machine)
 	local_bh_enable();
 }
 
+static bool is_settled(struct nv_port *port)
+{
+	return test_bit(NV_READY, &port->events) || !READ_ONCE(port->accepts) || is_over(port);
+}
+
 /* The host offers a channel that was asked for. */
 static void sub_channel_offered(struct vmbus_channel *channel)
 {
 	struct nv_port *port = hv_get_drvdata(channel->primary_channel->device_obj);
-	unsigned int index = channel->offermsg.offer.sub_channel_index;
+	unsigned int index = channel->offermsg.offer.sub_channel_index, step;
 	struct nv_queue *queue;
 	struct nv_rings rings;
 	void *machine;
 
-	/* The offer may be faster than the answer that announces it. */
-	if (nv_wait(port, BIT(NV_READY), 10))
+	if (!port)
 		return;
 	mutex_lock(&port->opening);
-	if (!port->accepts || !index || index >= port->most_queues || index > port->facts.sub_channels)
+	if (!port->accepts) {
+		mutex_unlock(&port->opening);
+		return;
+	}
+	port->offers++;
+	mutex_unlock(&port->opening);
+
+	/* The offer may be faster than the answer that announces it. */
+	for (step = 0; step < 40 && !is_settled(port); step++)
+		wait_event_timeout(port->wait, is_settled(port), HZ / 4);
+
+	mutex_lock(&port->opening);
+	if (!port->accepts || !test_bit(NV_READY, &port->events))
+		goto out;
+	if (!index || index >= port->most_queues || index > port->facts.sub_channels)
 		goto out;
 	queue = &port->queues[index];
 	if (queue->is_open || open_channel(queue, channel))
@@ -241,8 +260,9 @@ static void sub_channel_offered(struct vmbus_channel *channel)
 	else
 		netdev_warn(port->dev, "channel %u cannot be used\n", index);
 out:
-	mutex_unlock(&port->opening);
+	port->offers--;
 	wake_up_all(&port->wait);
+	mutex_unlock(&port->opening);
 }
 
 /* How many channels there are, one behind the other. */
@@ -282,7 +302,12 @@ static void take_down(struct nv_port *port)
 	unsigned int index, step;
 
 	mutex_lock(&port->opening);
-	port->accepts = false;
+	WRITE_ONCE(port->accepts, false);
+	mutex_unlock(&port->opening);
+	wake_up_all(&port->wait);
+	wait_event(port->wait, !READ_ONCE(port->offers));
+	/* The last one has left, too. */
+	mutex_lock(&port->opening);
 	mutex_unlock(&port->opening);
 	WRITE_ONCE(port->is_ready, false);
 
@@ -400,7 +425,7 @@ static int bring_up(struct nv_port *port)
 	for (index = 0; index < 40 && usable_channels(port) < wanted && !is_over(port); index++)
 		wait_event_timeout(port->wait, usable_channels(port) >= wanted || is_over(port), HZ / 4);
 	mutex_lock(&port->opening);
-	port->accepts = false;
+	WRITE_ONCE(port->accepts, false);
 	mutex_unlock(&port->opening);
 	port->channels = usable_channels(port);
 	if (port->channels < wanted)
@@ -505,7 +530,7 @@ static netdev_tx_t on_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	if (unlikely(!queue->machine || READ_ONCE(port->is_broken)))
 		goto drop;
-	if (unlikely(!nv_describe(skb, &send))) {
+	if (unlikely(!nv_describe(port, skb, &send))) {
 		queue->counters.tx_no_memory++;
 		goto drop;
 	}
@@ -721,8 +746,9 @@ static struct nv_port *make_port(struct hv_device *hv)
 		.mtu = ETH_DATA_LEN,
 		.channels = min(queues, num_online_cpus()),
 		.receive_bytes = NV_RECEIVE_BYTES,
-		.send_bytes = NV_SEND_BYTES,
 	};
+	port->settings.send_bytes = clamp(port->settings.channels * NV_SEND_BYTES, NV_LEAST_SEND_BYTES,
+					  NV_MOST_SEND_BYTES);
 	init_waitqueue_head(&port->wait);
 	mutex_init(&port->opening);
 	INIT_WORK(&port->announce, announce);
@@ -763,6 +789,7 @@ static int adapter_found(struct hv_device *hv, const struct hv_vmbus_device_id *
 		return 0;
 	take_down(port);
 failed:
+	vmbus_set_sc_create_callback(hv->channel, NULL);
 	hv_set_drvdata(hv, NULL);
 	free_port(port);
 	return error;
@@ -774,6 +801,7 @@ static void remove_adapter(struct hv_device *hv)
 
 	unregister_netdev(port->dev);
 	take_down(port);
+	vmbus_set_sc_create_callback(hv->channel, NULL);
 	cancel_work_sync(&port->announce);
 	hv_set_drvdata(hv, NULL);
 	free_port(port);
@@ -817,6 +845,8 @@ static int __init nv_load(void)
 static void __exit nv_unload(void)
 {
 	vmbus_driver_unregister(&nv_driver);
+	if (ks_outstanding())
+		pr_err("hv_netvsc: %lld allocations were not given back\n", ks_outstanding());
 }
 
 module_init(nv_load);

@@ -18,7 +18,9 @@ enum {
 
 #define NV_RECEIVE_BYTES (16u << 20)
 #define NV_MOST_RECEIVE_BYTES (31u << 20)
-#define NV_SEND_BYTES (1u << 20)
+/* Of each channel; of all together a megabyte at least. */
+#define NV_SEND_BYTES (512u << 10)
+#define NV_LEAST_SEND_BYTES (1u << 20)
 #define NV_MOST_SEND_BYTES (15u << 20)
 
 struct nv_queue {
@@ -51,6 +53,7 @@ struct nv_port {
 	wait_queue_head_t wait;
 	struct mutex opening; /* sub-channels, against the end of it all */
 	bool accepts;
+	unsigned int offers; /* at work */
 	unsigned int channels; /* in use */
 	void *receive_buffer;
 	void *send_buffer;
@@ -76,6 +79,6 @@ int nv_request(struct nv_port *port, u32 request, const struct nv_ask *ask);
 int nv_wait(struct nv_port *port, unsigned long events, unsigned int seconds);
 
 /* A frame's description for Swift. False: it cannot be sent. */
-bool nv_describe(struct sk_buff *skb, struct nv_send *send);
+bool nv_describe(const struct nv_port *port, struct sk_buff *skb, struct nv_send *send);
 
 #endif

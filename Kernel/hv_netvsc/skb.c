@@ -13,6 +13,8 @@
 /* Frames up to this are received in one piece of memory. */
 #define NV_LINEAR 4096
 #define NV_HEADERS 256
+/* Hosts of NVSP 5.0 take over UDP's checksum too. */
+#define NV_UDP_SINCE 0x50000
 
 /* The host wants headers of frames that it cuts without lengths, and the sum over addresses and protocol only. */
 static bool prepare_segments(struct sk_buff *skb, struct nv_send *send)
@@ -41,7 +43,7 @@ static bool prepare_segments(struct sk_buff *skb, struct nv_send *send)
 	return true;
 }
 
-static bool prepare_checksum(struct sk_buff *skb, struct nv_send *send)
+static bool prepare_checksum(const struct nv_port *port, struct sk_buff *skb, struct nv_send *send)
 {
 	u8 protocol = 0;
 
@@ -56,7 +58,7 @@ static bool prepare_checksum(struct sk_buff *skb, struct nv_send *send)
 	}
 	if (protocol == IPPROTO_TCP)
 		send->flags |= NV_TCP;
-	else if (protocol == IPPROTO_UDP)
+	else if (protocol == IPPROTO_UDP && port->facts.version >= NV_UDP_SINCE)
 		send->flags |= NV_UDP;
 	else
 		return !skb_checksum_help(skb);
@@ -64,7 +66,7 @@ static bool prepare_checksum(struct sk_buff *skb, struct nv_send *send)
 	return true;
 }
 
-bool nv_describe(struct sk_buff *skb, struct nv_send *send)
+bool nv_describe(const struct nv_port *port, struct sk_buff *skb, struct nv_send *send)
 {
 	if (skb_has_frag_list(skb) && skb_linearize(skb))
 		return false;
@@ -77,7 +79,7 @@ bool nv_describe(struct sk_buff *skb, struct nv_send *send)
 		if (!prepare_segments(skb, send))
 			return false;
 	} else if (skb->ip_summed == CHECKSUM_PARTIAL) {
-		if (!prepare_checksum(skb, send))
+		if (!prepare_checksum(port, skb, send))
 			return false;
 	}
 	send->bytes = skb->len;

@@ -18,6 +18,9 @@ private enum Deed {
   static var serviceSizes: UInt32 { 6 }
   static var serviceNegotiations: UInt32 { 7 }
   static var serviceRequests: UInt32 { 8 }
+  // Packets that name places of a buffer which the driver shares.
+  static var placesOutside: UInt32 { 9 }
+  static var placesOfNothing: UInt32 { 10 }
   // The ring itself.
   static var writeIndexOutside: UInt32 { 20 }
   static var writeIndexUnaligned: UInt32 { 21 }
@@ -37,7 +40,7 @@ public func doDeed(_ argument: UnsafeMutableRawPointer?) {
   let storage = unsafe LinearRingStorage(base: ring + RingControl.byteCount, byteCount: size)
   do throws(RingError) {
     switch what {
-    case Deed.unknownIDs...Deed.serviceRequests:
+    case Deed.unknownIDs...Deed.placesOfNothing:
       unsafe deed.pointee.parts = 2
       try unsafe fill(control, storage, what, second: deed.pointee.part == 1)
     case Deed.writeIndexOutside...Deed.longPacket:
@@ -87,11 +90,15 @@ private func fill(
     case Deed.serviceNonsense...Deed.serviceRequests:
       type = .inBand
       serviceHeader(&payload, what, number)
+    case Deed.placesOutside, Deed.placesOfNothing:
+      type = .transferPages
+      id = number
+      places(what, number, noise, &payload)
     default: type = PacketType(rawValue: UInt16(truncatingIfNeeded: 12 &+ number))
     }
     // A short one is the end of a packet whose descriptor is long.
     let whole = unsafe payload.span.bytes
-    let short = what == Deed.shortAnswers
+    let short = what == Deed.shortAnswers || type == .transferPages
     try writer.write(
       type: type, completionRequested: number & 1 == 0, transactionID: id,
       descriptorTail: short ? whole.extracting(first: 88) : whole.extracting(first: 0),
@@ -135,6 +142,24 @@ private func serviceHeader(_ payload: inout InlineArray<13, UInt64>, _ what: UIn
   default: break
   }
   if what == Deed.serviceRequests { payload[4] = number & 1 == 0 ? .max : 0 }
+}
+
+/// The descriptor of a packet with ten places: set and count, then a byte count and an offset each.
+private func places(_ what: UInt32, _ number: UInt64, _ noise: UInt64, _ payload: inout InlineArray<13, UInt64>) {
+  // Of the network protocol, whose buffer is the only one that is shared so.
+  payload[0] = 0xCAFE | 10 &<< 32
+  for index in 1..<11 {
+    let at = noise &>> UInt64(index)
+    // Inside, but with whatever was there before; or somewhere else.
+    payload[index] = what == Deed.placesOfNothing ? 1500 | (at & 0xFF_F000) &<< 32 : at
+  }
+  guard what == Deed.placesOutside else { return }
+  switch number % 4 {
+  case 0: payload[0] = 0xCAFE | 0xFFFF_FFFF &<< 32
+  case 1: payload[0] = 0xCAFE
+  case 2: payload[0] = 1 | 10 &<< 32
+  default: break
+  }
 }
 
 private func breakRing(_ control: RingControl, _ storage: LinearRingStorage, _ what: UInt32) {

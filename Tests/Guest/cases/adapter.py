@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user can set of a network adapter, and its driver coming and going. With hv_netvsc of the kernel or of ours."""
 
+import contextlib
 import hashlib
+import json
+import lzma
 import os
 import re
+import shutil
 import subprocess
 
+from harness import image, modules
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
 
@@ -16,7 +21,7 @@ ETHTOOL = "ethtool"
 
 def complaints(vm):
     """Lines of the kernel's that no test may leave behind."""
-    return vm.sh("dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|Swift trap|general protection|left behind' || :").strip()
+    return vm.sh("dmesg | grep -E 'BUG|WARNING|Oops|Call Trace|Swift trap|general protection|left behind|not given back' || :").strip()
 
 
 def reaches(vm, address=HOST, tries=30):
@@ -125,6 +130,48 @@ def settings(suite, guest, processors):
             expect_equal(complaints(vm), "", "complaints")
 
 
+def ours_for(suite, guest):
+    """Whether there is a driver of ours to test; otherwise says so."""
+    if suite.ours and "hv_netvsc" in suite.ours.files(image.release(guest)):
+        return True
+    suite.note(f"not run: needs --modules FOLDER with hv_netvsc for {image.release(guest)}")
+    return False
+
+
+@case("hv_netvsc of ours, 6.1-cloud", depth="normal", guest="6.1-cloud")
+def works(suite, guest):
+    """In short what the others do at length."""
+    if not ours_for(suite, guest):
+        return
+    if not can_make_taps():
+        suite.note("skipped: a TAP device can be made by root only, and where /dev/net/tun is")
+        return
+    data = os.urandom(2 << 20)
+    with tap(f"lo{os.getpid() % 10000}") as device, \
+            Machine(suite, guest, processors=2, network=True, daemons=False,
+                    options=["--nic", f"tap:{device}"]) as vm, server(HOST, data) as (port, kept):
+        with suite.check("ours is loaded, with the device's alias"):
+            up(vm)
+            vm.check_modules(["hv_netvsc"])
+            expect_equal(vm.sh("modinfo hv_netvsc | grep '^alias:'").split()[-1],
+                         "vmbus:635161f83edfc546913ff2d2f965ed0e", "alias")
+            expect_equal(setting(vm, "-l", "Combined"), "2", "channels")
+        with suite.check("2 MiB each way, with two channels and with one"):
+            reaches(vm)
+            vm.sh("dd if=/dev/urandom of=/tmp/f bs=1M count=2 2>/dev/null")
+            copies(vm, port, kept, data)
+            vm.sh(f"{ETHTOOL} -L eth0 combined 1", timeout=60)
+            copies(vm, port, kept, data)
+        with suite.check("the adapter is taken away and another one comes, and the driver leaves nothing behind"):
+            vm.sh(f"ping -c 1000 -i 0.01 {HOST} >/dev/null 2>&1 &")
+            vm.lis("vm", "nic", "remove", vm.name, "nic0")
+            vm.sh("for i in $(seq 100); do [ -e /sys/class/net/eth0 ] || exit 0; sleep 0.1; done; exit 1")
+            vm.lis("vm", "nic", "add", vm.name, "none", "--name", "other")
+            vm.sh("for i in $(seq 100); do [ -e /sys/class/net/eth0 ] && exit 0; sleep 0.1; done; exit 1")
+            vm.sh("ip link set eth0 up; rmmod hv_netvsc", timeout=60)
+            expect_equal(complaints(vm), "", "complaints")
+
+
 @case("adapter driver comes and goes 6.1-cloud", depth="full", guest="6.1-cloud", processors=2, rounds=100)
 @case("adapter driver comes and goes 6.12-cloud", depth="full", guest="6.12-cloud", processors=2, rounds=20)
 def reload(suite, guest, processors, rounds):
@@ -159,3 +206,120 @@ def reload(suite, guest, processors, rounds):
             expect(after[1] - before[1] < 4 * rounds, "vmalloc'ed memory is left behind")
             expect(before[2] - after[2] < 64 * rounds, "memory is left behind")
             expect_equal(complaints(vm), "", "complaints")
+
+
+# Deeds of Kernel/lis_hostile that leave the ring whole: what is in it is dropped.
+NONSENSE = {1: "completions for unknown requests", 2: "answers shorter than the structure", 3: "notices that are none",
+            4: "packets of other types", 9: "places outside the receive buffer", 10: "places with nothing in them"}
+# Those that break it: the channel is given up.
+BREAKS = {20: "a write index outside the ring", 21: "a write index that is not aligned", 22: "a packet of length 0",
+          23: "a packet longer than what there is", 24: "a payload behind its packet"}
+
+
+@case("adapter and a hostile host 6.1-cloud", depth="full", guest="6.1-cloud")
+@case("adapter and a hostile host 6.12-cloud", depth="full", guest="6.12-cloud")
+def hostile_host(suite, guest):
+    """The worst of a hostile host against our loaded module: an error, never an oops, and the module still unloads."""
+    if not ours_for(suite, guest):
+        return
+    release = image.release(guest)
+    found = [path for path in sorted(suite.ours.folder.rglob("lis_hostile.ko"))
+             if modules.vermagic(path.read_bytes()).split(" ")[0] == release]
+    if not found or not can_make_taps():
+        suite.note(f"not run: needs lis_hostile.ko for {release} in the folder of --modules, and a TAP device")
+        return
+    with tap(f"lh{os.getpid() % 10000}") as device, \
+            Machine(suite, guest, processors=2, network=True, daemons=False,
+                    files={"root/hostile.ko": found[0].read_bytes()}, options=["--nic", f"tap:{device}"]) as vm:
+        up(vm)
+        vm.check_modules(["hv_netvsc"])
+        reaches(vm)
+        vm.sh("modprobe scsi_mod; insmod /root/hostile.ko")
+
+        def do(deed):
+            # Without a link the real host has nothing to write.
+            vm.lis("vm", "nic", "link", vm.name, "nic0", "down")
+            vm.sh("for i in $(seq 100); do [ $(cat /sys/class/net/eth0/carrier) = 0 ] && exit 0; sleep 0.1; done; exit 1")
+            vm.sh(f"sleep 1; echo $(basename $(readlink /sys/class/net/eth0/device)) {deed} "
+                  ">/sys/module/lis_hostile/parameters/device")
+
+        for deed, name in NONSENSE.items():
+            with suite.check(f"{name}: dropped, and work goes on"):
+                do(deed)
+                vm.lis("vm", "nic", "link", vm.name, "nic0", "up")
+                reaches(vm)
+                expect(statistics(vm)["rx_faults"] > 0, "nothing was counted")
+        for deed, name in BREAKS.items():
+            with suite.check(f"{name}: the channel ends, and a reload repairs it"):
+                do(deed)
+                vm.sh("for i in $(seq 50); do dmesg | grep -q 'broke the ring' && exit 0; sleep 0.1; done; exit 1")
+                vm.sh("dmesg -c >/tmp/said; rmmod hv_netvsc", timeout=60)
+                vm.lis("vm", "nic", "link", vm.name, "nic0", "up")
+                up(vm)
+                reaches(vm)
+        with suite.check("no oops, no trap"):
+            expect_equal(complaints(vm) + vm.sh("grep -E 'BUG|Oops|Call Trace|Swift trap' /tmp/said || :").strip(), "",
+                         "complaints")
+
+
+@contextlib.contextmanager
+def measured(port):
+    """iperf3's other end, on this host."""
+    process = subprocess.Popen(["iperf3", "-s", "-B", HOST, "-p", str(port)], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+LOADS = [("one connection to the host", ""), ("one connection from the host", "-R"), ("four to the host", "-P 4"),
+         ("four from the host", "-P 4 -R")]
+
+
+@case("hv_netvsc of ours and the kernel's in turn, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=4)
+@case("hv_netvsc of ours and the kernel's in turn, 6.12-cloud", depth="full", guest="6.12-cloud", rounds=4)
+def speed(suite, guest, rounds):
+    """iperf3 with our driver and the kernel's own in turn, in the same guest, over the same adapter."""
+    if not ours_for(suite, guest):
+        return
+    tools = image.GUESTS / "network-tools"
+    program = tools / "usr/bin/iperf3"
+    if not can_make_taps() or shutil.which("iperf3") is None or not program.exists():
+        suite.note("skipped: needs TAP devices, and iperf3 on this host and in network-tools (fetch-guests --refresh)")
+        return
+    release, place, found = image.module_files(guest, ["hv_netvsc"])
+    own, = [place / path for path in found if image.module_name(path) == "hv_netvsc"]
+    own = own.read_bytes()
+    files = {"root/own.ko": lzma.decompress(own) if own[:4] != b"\x7fELF" else own,
+             "root/ours.ko": suite.ours.files(release)["hv_netvsc"], "root/iperf3": program.read_bytes()}
+    for name, path in image.libraries(program, tools / "usr/lib/x86_64-linux-gnu").items():
+        if "libc.so" not in name and "ld-linux" not in name:
+            with open(path, "rb") as file:
+                files[name.strip("/")] = file.read()
+    port = 20000 + os.getpid() % 20000
+    with tap(f"lq{os.getpid() % 10000}") as device, measured(port), \
+            Machine(suite, guest, processors=2, network=True, daemons=False, memory="512M", files=files,
+                    options=["--nic", f"tap:{device}"]) as vm:
+        vm.sh("chmod 755 /root/iperf3")
+        rates = {}
+        with suite.check(f"both drivers in turn, {rounds} times"):
+            for number in range(rounds + 1):
+                for driver in ["own", "ours"] if number % 2 else ["ours", "own"]:
+                    vm.sh(f"rmmod hv_netvsc 2>/dev/null; insmod /root/{driver}.ko && ip link set eth0 up && "
+                          f"ip addr add {GUEST}/24 dev eth0")
+                    reaches(vm)
+                    for name, words in LOADS:
+                        said = json.loads(vm.sh(f"/root/iperf3 -c {HOST} -p {port} -t 3 -J {words}", timeout=60))
+                        # The first round warms up.
+                        if number:
+                            rates.setdefault(name, {}).setdefault(driver, []).append(
+                                said["end"]["sum_received"]["bits_per_second"] / 1e6)
+        for name, found in rates.items():
+            with suite.check(f"{name}: as fast as the kernel's own"):
+                ratios = sorted(one / other for one, other in zip(found["ours"], found["own"]))
+                middle = {driver: sorted(values)[len(values) // 2] for driver, values in found.items()}
+                suite.note(f"{name}: ours {middle['ours']:.0f}, own {middle['own']:.0f} Mbit/s; median of the ratios "
+                           f"{ratios[len(ratios) // 2]:.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}")
+                expect(ratios[len(ratios) // 2] >= 0.95, f"{ratios}")
