@@ -436,6 +436,7 @@ static struct scsi_host_template template = {
 	.cmd_per_lun = 2048, /* the host's own bound is lower */
 	.virt_boundary_mask = 4095,
 	.track_queue_depth = 1,
+	.skip_settle_delay = 1, /* there is no bus of copper */
 };
 
 /* Channels. */

@@ -30,10 +30,11 @@ def clean(vm):
 
 
 def kernel_memory(vm):
-    """KiB that the kernel itself holds, after it gave back what it can."""
+    """KiB that the kernel itself holds, and KiB that are free, after it gave back what it can."""
     vm.sh("sync; echo 3 >/proc/sys/vm/drop_caches; echo 3 >/proc/sys/vm/drop_caches")
     fields = dict(re.findall(r"(?m)^(\w+):\s+(\d+) kB", vm.sh("cat /proc/meminfo")))
-    return sum(int(fields[name]) for name in ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack", "PageTables"])
+    return (sum(int(fields[name]) for name in ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack", "PageTables"]),
+            int(fields["MemFree"]))
 
 
 def reloads(vm, rounds):
@@ -48,6 +49,8 @@ def works(suite, guest, processors, rounds):
     place = folder(suite, f"storvsc-{guest}-{processors}")
     with Machine(suite, guest, processors=processors, disks=True, daemons=False,
                  options=[f"--disk={create(suite, place / 'disk.vhdx', '128M')}"]) as vm:
+        # The standard kernels have it as a module, and ext4 asks a modprobe that is not there.
+        vm.sh("modprobe crc32c_generic 2>/dev/null; true")
         drivers(vm)
         disk = attached(vm, 1)[(0, 0)]
         with suite.check("ours is loaded, with the device's aliases"):
@@ -67,12 +70,15 @@ def works(suite, guest, processors, rounds):
                   f"for i in 1 2 3; do scsi-reset /dev/{disk} || exit 3; done; touch /run/enough; wait $load", 60)
         with suite.check(f"unloads and loads {rounds} times without growing"):
             reloads(vm, 3)
-            before = kernel_memory(vm)
+            before, free_before = kernel_memory(vm)
             reloads(vm, rounds)
-            after = kernel_memory(vm)
-            suite.note(f"kernel's memory {before} KiB before, {after} KiB after {rounds} rounds")
-            # A ring alone is 128 KiB, a queue's table 24 KiB.
-            expect(after - before < 256 + 8 * rounds, f"{before} KiB became {after} KiB")
+            after, free_after = kernel_memory(vm)
+            suite.note(f"kernel's memory {before} KiB before, {after} KiB after {rounds} rounds; free {free_before} and "
+                       f"{free_after} KiB")
+            # What is free goes up and down by a MiB or two, the kernel's own by less. A ring alone is 128 KiB, a queue's
+            # table 24 KiB.
+            expect(after - before < 512 + 4 * rounds, f"{before} KiB became {after} KiB")
+            expect(free_before - free_after < 2048 + 16 * rounds, f"{free_before} KiB free became {free_after} KiB")
             again = vm.sh(f"mount -t ext4 /dev/sda /mnt; md5sum </mnt/data; umount /mnt", 60)
             expect_equal(again, wanted, "hash")
         with suite.check("nothing to complain about"):
@@ -140,7 +146,7 @@ def speed(suite, guest, rounds):
         # fio and its libraries into memory: the driver under it comes and goes.
         vm.sh(f"mount -t ext4 -o ro,noload /dev/{attached(vm, 2)[(0, 9)]}1 /mnt && mkdir /run/fio && "
               "for f in /usr/bin/fio $(chroot /mnt ldd /usr/bin/fio | grep -o '/[^ ]*'); do "
-              "mkdir -p /run/fio/$(dirname $f) && cp -L /mnt/$f /run/fio/$f || exit 1; done; "
+              "mkdir -p /run/fio/$(dirname $f) && chroot /mnt cat $f >/run/fio/$f && chmod 755 /run/fio/$f || exit 1; done; "
               "mkdir /run/fio/dev /run/fio/sys /run/fio/proc /run/fio/tmp && mount -o bind /dev /run/fio/dev && "
               "mount -t sysfs sys /run/fio/sys && mount -t proc proc /run/fio/proc && umount /mnt", 120)
         rates = {}
@@ -228,4 +234,4 @@ case("hv_storvsc of ours and a hostile host, 6.1-cloud", depth="full", guest="6.
 case("hv_storvsc of ours and a hostile host, 6.12-cloud", depth="full", guest="6.12-cloud")(hostile_host)
 case("hv_storvsc of ours under fio, 6.1-cloud", depth="full", guest="6.1-cloud")(verified)
 case("hv_storvsc of ours under fio, 6.12-cloud", depth="full", guest="6.12-cloud")(verified)
-case("hv_storvsc of ours, speed, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=9)(speed)
+case("hv_storvsc of ours, speed, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=5)(speed)
