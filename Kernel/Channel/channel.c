@@ -192,11 +192,6 @@ void lis_channel_signal(struct lis_channel *channel)
 	vmbus_setevent(channel->vmbus);
 }
 
-uint32_t lis_channel_number(const struct lis_channel *channel)
-{
-	return channel->number;
-}
-
 uint32_t lis_channel_index(const struct lis_channel *channel)
 {
 	return channel->index;
@@ -205,9 +200,4 @@ uint32_t lis_channel_index(const struct lis_channel *channel)
 uint32_t lis_channel_processor(const struct lis_channel *channel)
 {
 	return READ_ONCE(channel->vmbus->target_cpu);
-}
-
-void *lis_channel_context(const struct lis_channel *channel)
-{
-	return channel->options.context;
 }

@@ -64,14 +64,6 @@ public func beginHandshake(_ argument: UnsafeMutableRawPointer?) {
   unsafe control.pointee.signal_needed = lane.pointee.rings.writer.commit()
 }
 
-@c(hvs_give_up)
-public func giveUp(_ argument: UnsafeMutableRawPointer?) {
-  guard let control = unsafe argument?.assumingMemoryBound(to: hvs_control.self),
-    let lane = unsafe control.pointee.lane?.lane
-  else { return }
-  unsafe lane.pointee.client.pointee.giveUp()
-}
-
 /// Asks the host to give up all it has.
 @c(hvs_reset)
 public func reset(_ argument: UnsafeMutableRawPointer?) {

@@ -7,6 +7,7 @@
 #include <linux/blkdev.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/hyperv.h>
 #include <linux/jiffies.h>
@@ -89,6 +90,8 @@ struct chore {
 
 /* Held while channels are opened or closed, so that a sub-channel that comes late finds its controller or none. */
 static DEFINE_MUTEX(channels);
+/* Workers of the bus that are inside further_channel: the module's code outlives them. */
+static atomic_t offers_at_work = ATOMIC_INIT(0);
 
 static const struct hv_vmbus_device_id ids[] = {
 	{ HV_SCSI_GUID },
@@ -557,6 +560,7 @@ static void further_channel(struct vmbus_channel *vmbus)
 	struct Scsi_Host *host;
 	struct queue *queue;
 
+	atomic_inc(&offers_at_work);
 	mutex_lock(&channels);
 	host = hv_get_drvdata(vmbus->primary_channel->device_obj);
 	controller = host ? shost_priv(host) : NULL;
@@ -577,6 +581,7 @@ static void further_channel(struct vmbus_channel *vmbus)
 	complete(&controller->opened);
 out:
 	mutex_unlock(&channels);
+	atomic_dec(&offers_at_work);
 }
 
 /* Devices. */
@@ -785,6 +790,8 @@ static int __init begin(void)
 static void __exit finish(void)
 {
 	vmbus_driver_unregister(&driver);
+	while (atomic_read(&offers_at_work))
+		msleep(10);
 	if (ks_outstanding())
 		pr_err("%s: %lld allocations were not given back\n", KBUILD_MODNAME, ks_outstanding());
 }

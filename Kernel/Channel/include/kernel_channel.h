@@ -45,13 +45,9 @@ void lis_channel_fail(struct lis_channel *channel, enum lis_channel_failure fail
 /* Tells the host to look at the rings: when a commit says so, after the lock was given back. */
 void lis_channel_signal(struct lis_channel *channel);
 
-/* The channel's number on the bus; its place among the device's, 0 for the first; the processor it interrupts. */
-uint32_t lis_channel_number(const struct lis_channel *channel);
+/* Its place among the device's channels, 0 for the first; the processor it interrupts. */
 uint32_t lis_channel_index(const struct lis_channel *channel);
 uint32_t lis_channel_processor(const struct lis_channel *channel);
-
-/* What the owner gave as `context`. */
-void *lis_channel_context(const struct lis_channel *channel);
 
 #ifdef __KERNEL__
 

@@ -43,14 +43,13 @@ struct hvs_lane_opening {
 };
 void hvs_lane_open(void *opening);
 
-/* First packet of the handshake, under the lock of the first channel. The result is a signal_needed. */
+/* First packet of the handshake; a reset. Under the lock of the first channel. */
 struct hvs_control {
 	void *lane;
 	bool done;
 	bool signal_needed;
 };
 void hvs_handshake(void *control);
-void hvs_give_up(void *control);
 void hvs_reset(void *control);
 
 /* What was agreed on, and whether a further channel is one that was asked for. Under the lock of the first channel. */
