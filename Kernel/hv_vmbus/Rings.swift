@@ -9,6 +9,8 @@ import VMBus
 struct Rings: ~Copyable {
   var writer: RingWriter<LinearRingStorage>
   var reader: RingReader<LinearRingStorage>
+  /// The packet that was read last.
+  var last: Packet?
 }
 
 extension UnsafeMutableRawPointer {
@@ -32,7 +34,7 @@ public func ringsMake(_ layout: UnsafePointer<vb_rings>) -> UnsafeMutableRawPoin
       control: toHost, storage: LinearRingStorage(base: toHostData, byteCount: layout.to_host_bytes))
     let reader = try unsafe RingReader(
       control: toGuest, storage: LinearRingStorage(base: toGuestData, byteCount: layout.to_guest_bytes))
-    return unsafe KernelBox(Rings(writer: writer, reader: reader))?.intoPointer()
+    return unsafe KernelBox(Rings(writer: writer, reader: reader, last: nil))?.intoPointer()
   } catch {
     return nil
   }
@@ -69,6 +71,7 @@ public func ringsRead(
   let target = unsafe UnsafeMutableRawBufferPointer(start: buffer, count: Int(count))
   do throws(RingError) {
     guard let packet = try unsafe rings.rings.pointee.reader.next(into: target) else { return 0 }
+    unsafe rings.rings.pointee.last = packet
     unsafe received.pointee.transaction = packet.transactionID
     unsafe received.pointee.payload_offset = UInt32(truncatingIfNeeded: packet.payloadOffset)
     unsafe received.pointee.bytes = UInt32(truncatingIfNeeded: packet.byteCount)
@@ -79,8 +82,11 @@ public func ringsRead(
   }
 }
 
-/// Gives the space of what was read back. 1: signal the host, which waits for it.
+/// Gives the space of what was read back; with `hold`, not that of the last packet, which is read again. 1: signal the
+/// host, which waits for space.
 @c(rings_commit)
-public func ringsCommit(_ rings: UnsafeMutableRawPointer) -> Int32 {
-  unsafe rings.rings.pointee.reader.commit() ? 1 : 0
+public func ringsCommit(_ rings: UnsafeMutableRawPointer, _ hold: UInt32) -> Int32 {
+  if hold != 0, let last = unsafe rings.rings.pointee.last { unsafe rings.rings.pointee.reader.putBack(last) }
+  unsafe rings.rings.pointee.last = nil
+  return unsafe rings.rings.pointee.reader.commit() ? 1 : 0
 }

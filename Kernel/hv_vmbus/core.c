@@ -459,7 +459,7 @@ static void stop(void)
 	hv_remove_kexec_handler();
 	hv_remove_crash_handler();
 	vb_panic_unregister();
-	hv_stimer_global_cleanup();
+	/* Timers that need no messages go on without us; the others end with their processor's part. */
 	unload();
 	vb_remove_all();
 	cpuhp_remove_state(hotplug_state);

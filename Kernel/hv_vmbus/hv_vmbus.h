@@ -67,7 +67,7 @@ void *rings_make(const struct vb_rings *layout);
 void rings_end(void *rings);
 int32_t rings_write(void *rings, const struct vb_packet *packet);
 int32_t rings_read(void *rings, void *buffer, uint32_t count, struct vb_received *received);
-int32_t rings_commit(void *rings);
+int32_t rings_commit(void *rings, uint32_t hold);
 int32_t negotiate_versions(struct vb_negotiation *negotiation);
 
 /* core.c: the connection. */

@@ -77,10 +77,13 @@ EXPORT_SYMBOL_GPL(__hv_pkt_iter_next);
 void hv_pkt_iter_close(struct vmbus_channel *channel)
 {
 	struct vb_channel *c = vb_of(channel);
+	/* A driver that stops in front of a packet has not had it, and must find something to read again. */
+	u32 hold = c->packet_held;
 
 	if (!c->rings || c->broken)
 		return;
-	if (swift_call(0, rings_commit, c->rings)) {
+	c->packet_held = false;
+	if (swift_call(0, rings_commit, c->rings, hold)) {
 		channel->intr_in_full++;
 		vmbus_setevent(channel);
 	}

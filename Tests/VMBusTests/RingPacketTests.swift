@@ -125,4 +125,26 @@ import Testing
     #expect(received.packet.payloadOffset == 24)
     #expect(Array(received.bytes[16...]) == [1, 2, 3, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0])
   }
+
+  /// Also across the end of the data area, and never behind what was given back already.
+  @Test(arguments: [0, 4064]) func putBackIsReadAgain(start: UInt32) throws {
+    let ring = RingFixture()
+    ring.start(at: start)
+    var writer = try ring.writer()
+    var reader = try ring.reader()
+    try writer.send([1, 2, 3])
+    try writer.send([4, 5, 6, 7, 8, 9, 10, 11, 12])
+    _ = writer.commit()
+    _ = try #require(try reader.receive())
+    let second = try #require(try reader.receive())
+    reader.putBack(second.packet)
+    #expect(reader.hasMore)
+    _ = reader.commit()
+    #expect(ring[word: 4] == (start + 32) % 4096, "the space of the first")
+    #expect(try reader.receive() == second)
+    _ = reader.commit()
+    #expect(ring[word: 4] == ring[word: 0])
+    reader.putBack(second.packet)
+    #expect(try reader.receive() == nil)
+  }
 }

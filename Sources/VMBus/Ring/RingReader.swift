@@ -70,6 +70,17 @@ public struct RingReader<Storage: RingStorage>: ~Copyable {
       payloadOffset: Int(payloadOffset), byteCount: count)
   }
 
+  /// Takes back the last `next`, before the commit: its packet is read again, and its space is not given back. For who
+  /// must stop in front of a packet that is at hand already.
+  @inlinable
+  public mutating func putBack(_ packet: Packet) {
+    let count = UInt32(truncatingIfNeeded: packet.byteCount) &+ 8
+    // Only what was read since the last commit can come back.
+    guard count <= geometry.used(read: committed, write: cursor) else { return }
+    cursor = cursor >= count ? cursor &- count : cursor &+ (geometry.byteCount &- count)
+    available = available &+ count
+  }
+
   /// Whether the writer has published something that `next` has not returned yet.
   @inlinable public var hasMore: Bool { available != 0 || control.writeIndex != cursor }
 
