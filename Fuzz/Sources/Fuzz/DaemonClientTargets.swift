@@ -81,14 +81,30 @@ extension ClientTargets {
     } catch {
       preconditionFailure("a request that was accepted lies outside its packet: \(error)")
     }
+    var message = [UInt8](repeating: 0xAA, count: KeyValueDaemonMessage.byteCount)
+    do throws(WireError) {
+      var span = message.mutableSpan
+      var output = unsafe span.mutableBytes
+      unsafe try KeyValueDaemonMessage.encode(request, from: packet.span.bytes, into: &output)
+    } catch {
+      preconditionFailure("a request that was accepted is nothing for the daemon: \(error)")
+    }
+    if request.operation == .set {
+      precondition(message[527] == 0 && message[2575] == 0, "texts without an end")
+    }
+    for _ in 0..<script.choice(8) { message[Int(script.word16()) % message.count] = script.byte() }
+    if !script.oneIn(4) { message.replaceSubrange(0..<4, with: [0, 0, 0, 0]) }
     let key = script.take(script.choice(256))
     let value = script.take(script.choice(256))
-    let how = script.choice(4)
+    let how = script.choice(5)
     do throws(ClientFault) {
       var span = packet.mutableSpan
       var bytes = unsafe span.mutableBytes
       switch how {
       case 0: try client.answer(script.oneIn(2) ? .ok : .failure, in: &bytes)
+      case 4:
+        unsafe try KeyValueDaemonMessage.answer(
+          message.span.bytes, registered: script.oneIn(4) ? 4 : 100, by: &client, in: &bytes)
       case 1: unsafe try client.write(key.span.bytes, to: AdapterAddressRecord.addresses, in: &bytes)
       default: unsafe try client.answer(key: key.span.bytes, value: value.span.bytes, in: &bytes)
       }

@@ -28,6 +28,7 @@ enum FileCopyClientTarget {
         case .complete: precondition(written == announced, "a part of a file is completed")
         case .cancel: break
         }
+        forDaemon(request, kept)
         ClientTargets.exchange(kept) { (bytes: inout MutableRawSpan) throws(ClientFault) in
           try client.answer(succeeds ? .ok : .failure, in: &bytes)
           return .send
@@ -39,6 +40,21 @@ enum FileCopyClientTarget {
       ClientTargets.exchange(packet) { (bytes: inout MutableRawSpan) throws(ClientFault) in try client.receive(&bytes) }
       if client.request != nil, !waited { kept = packet }
     }
+  }
+
+  /// What is accepted has a form for the daemon, unless its name is too long for it; names end within their fields.
+  private static func forDaemon(_ request: FileCopyClient.Request, _ packet: [UInt8]) {
+    var message = [UInt8](repeating: 0xAA, count: FileCopyDaemonMessage.byteCount)
+    do throws(WireError) {
+      var span = message.mutableSpan
+      var output = unsafe span.mutableBytes
+      let size = unsafe try FileCopyDaemonMessage.encode(request, from: packet.span.bytes, into: &output)
+      precondition(size <= message.count)
+    } catch {
+      guard case .start = request else { preconditionFailure("a step that was accepted is nothing for the daemon") }
+      return
+    }
+    if case .start = request { precondition(message[555] == 0 && message[1075] == 0, "names without an end") }
   }
 
   static func step(_ script: inout Script, _ announced: UInt64, _ written: UInt64, isCopying: Bool) -> [UInt8] {
