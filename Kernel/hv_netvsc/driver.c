@@ -408,6 +408,8 @@ static int bring_up(struct nv_port *port)
 	port->is_broken = false;
 	memset(&port->facts, 0, sizeof(port->facts));
 	port->accepts = true;
+	/* Closing the channel takes it away. */
+	vmbus_set_sc_create_callback(port->hv->channel, sub_channel_offered);
 	error = open_channel(&port->queues[0], port->hv->channel);
 	if (!error)
 		error = share_buffers(port);
@@ -773,7 +775,6 @@ static int adapter_found(struct hv_device *hv, const struct hv_vmbus_device_id *
 	if (!port)
 		return -ENOMEM;
 	hv_set_drvdata(hv, port);
-	vmbus_set_sc_create_callback(hv->channel, sub_channel_offered);
 	error = bring_up(port);
 	if (error) {
 		dev_err(&hv->device, "the adapter cannot be opened: %d\n", error);

@@ -156,12 +156,15 @@ def works(suite, guest):
             expect_equal(vm.sh("modinfo hv_netvsc | grep '^alias:'").split()[-1],
                          "vmbus:635161f83edfc546913ff2d2f965ed0e", "alias")
             expect_equal(setting(vm, "-l", "Combined"), "2", "channels")
-        with suite.check("2 MiB each way, with two channels and with one"):
+        with suite.check("2 MiB each way, with two channels and with one, and two again"):
             reaches(vm)
             vm.sh("dd if=/dev/urandom of=/tmp/f bs=1M count=2 2>/dev/null")
             copies(vm, port, kept, data)
             vm.sh(f"{ETHTOOL} -L eth0 combined 1", timeout=60)
             copies(vm, port, kept, data)
+            vm.sh(f"{ETHTOOL} -L eth0 combined 2", timeout=60)
+            expect_equal(setting(vm, "-l", "Combined"), "2", "channels")
+            reaches(vm)
         with suite.check("the adapter is taken away and another one comes, and the driver leaves nothing behind"):
             vm.sh(f"ping -c 1000 -i 0.01 {HOST} >/dev/null 2>&1 &")
             vm.lis("vm", "nic", "remove", vm.name, "nic0")
@@ -289,7 +292,8 @@ def speed(suite, guest, rounds):
     if not can_make_taps() or shutil.which("iperf3") is None or not program.exists():
         suite.note("skipped: needs TAP devices, and iperf3 on this host and in network-tools (fetch-guests --refresh)")
         return
-    release, place, found = image.module_files(guest, ["hv_netvsc"])
+    release = image.release(guest)
+    place, found = image.module_files(guest, ["hv_netvsc"])
     own, = [place / path for path in found if image.module_name(path) == "hv_netvsc"]
     own = own.read_bytes()
     files = {"root/own.ko": lzma.decompress(own) if own[:4] != b"\x7fELF" else own,
