@@ -70,7 +70,10 @@ import Testing
     let steps = trial.journal.steps.count
     var generator = SeededGenerator(5)
     let wanted = kind == .fixed ? Self.randomPoints / 5 : Self.randomPoints
-    let points = (0..<wanted / 4).map { _ in Int.random(in: 0...steps, using: &generator) }.sorted()
+    var points = (0..<wanted / 4).map { _ in Int.random(in: 0...steps, using: &generator) }
+    // A parent shows through for a short time only: each step of it.
+    if kind == .differencing { points += 0...min(steps, 160) }
+    points.sort()
     let count = try trial.check(points: points, losses: [.suffix, .some, .reordered, .torn], seed: 2)
     #expect(count == points.count * 4)
   }
