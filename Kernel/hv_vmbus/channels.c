@@ -106,7 +106,6 @@ static void run_callbacks(unsigned long data)
 {
 	struct vmbus_channel *channel = (void *)data;
 	void (*callback)(void *context);
-	bool more;
 
 	do {
 		callback = READ_ONCE(channel->onchannel_callback);
@@ -115,13 +114,8 @@ static void run_callbacks(unsigned long data)
 		callback(channel->channel_callback_context);
 		if (channel->callback_mode != HV_CALL_BATCHED || !READ_ONCE(channel->onchannel_callback))
 			return;
-		/*
-		 * Interrupts on again; what came before that is ours still: packets in the ring, and the one that a driver
-		 * which ran out of time has left, whose place in the ring was given back already. A long stream must let
-		 * others run.
-		 */
-		more = hv_end_read(&channel->inbound) || vb_of(channel)->packet_held;
-		if (!more || vb_of(channel)->broken)
+		/* Interrupts on again; what came before that is ours still. A long stream must let others run. */
+		if (!hv_end_read(&channel->inbound) || vb_of(channel)->broken)
 			return;
 		hv_begin_read(&channel->inbound);
 	} while (!need_resched());
