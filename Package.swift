@@ -122,7 +122,8 @@ let package = Package(
         "VMBus", "DeviceProtocols", "ServiceProviders", "ServiceClients", "BusWalk", "StorageWalk", "NetworkWalk",
       ], swiftSettings: settings),
     .testTarget(
-      name: "LegacyDevicesTests", dependencies: ["LegacyDevices", "VirtualDisks", "VMBus"], swiftSettings: settings),
+      name: "LegacyDevicesTests", dependencies: ["LegacyDevices", "DeviceProtocols", "VirtualDisks", "VMBus"],
+      swiftSettings: settings),
     .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),

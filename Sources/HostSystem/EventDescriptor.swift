@@ -40,4 +40,12 @@ public struct EventDescriptor: ~Copyable, Sendable {
     _ = unsafe Glibc.poll(&poll, 1, -1)
     drain()
   }
+
+  /// The same, for that many nanoseconds at most, rounded up to milliseconds.
+  public func wait(nanoseconds: UInt64) {
+    var poll = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+    let milliseconds = nanoseconds / 1_000_000 + (nanoseconds % 1_000_000 == 0 ? 0 : 1)
+    _ = unsafe Glibc.poll(&poll, 1, Int32(clamping: milliseconds))
+    drain()
+  }
 }

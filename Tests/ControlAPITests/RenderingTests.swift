@@ -30,9 +30,10 @@ import Testing
         0:2   dvd   -       -       read-only      empty     0 B    0 B      -
         3:63  disk  1 MiB   vhd     write-through  no space  0 B    0 B      /vms/full\\n.vhd
 
-        NIC   MAC                CONNECTION  LINK  VLAN                    MTU   CHANNELS  VERSION  SENT   RECEIVED  DROPPED  CAPTURE
-        lan   02:00:00:00:00:07  tap:tap0    up    trunk 1-10,20 native 1  1500  2         6.1      3 MiB  40 KiB    7        /tmp/lan\\n.pcapng
-        nic1  00:15:5d:01:02:04  none        down  untagged                1500  0         -        0 B    0 B       0        -
+        NIC      KIND       MAC                CONNECTION  LINK  VLAN                    MTU   CHANNELS  VERSION  SENT   RECEIVED  DROPPED  CAPTURE
+        lan      synthetic  02:00:00:00:00:07  tap:tap0    up    trunk 1-10,20 native 1  1500  2         6.1      3 MiB  40 KiB    7        /tmp/lan\\n.pcapng
+        nic1     synthetic  00:15:5d:01:02:04  none        down  untagged                1500  0         -        0 B    0 B       0        -
+        legacy0  legacy     00:15:5d:01:02:05  user        up    untagged                1500  -         -        0 B    0 B       0        -
 
         SERVICE    STATE      VERSION  FRAMEWORK  TITLE
         heartbeat  ready      3.0      3.0        Heartbeat
@@ -64,7 +65,7 @@ import Testing
 
   @Test func networkAdapters() {
     #expect(table.nics([]) == "no network adapters\n")
-    #expect(table.nic(Sample.nics[1]).hasPrefix("NIC   MAC"))
+    #expect(table.nic(Sample.nics[1]).hasPrefix("NIC   KIND       MAC"))
     #expect(Rendering(.json).nics(Sample.nics).contains("\"spoofed\" : 2"))
     #expect(Rendering(.json).nic(Sample.nics[0]).contains("\"vlan\" : \"trunk 1-10,20 native 1\""))
     #expect(

@@ -44,6 +44,7 @@ enum Sample {
       capture: AdapterCapture(path: "/tmp/lan\n.pcapng", frames: 7, leftOut: 1, failure: "no space")),
     AttachedAdapter(
       name: "nic1", mac: "00:15:5d:01:02:04", connection: "none", link: .down, forwards: ["tcp:2222:22"]),
+    AttachedAdapter(name: "legacy0", kind: .legacy, mac: "00:15:5d:01:02:05", connection: "user"),
   ]
 
   static let machine = MachineDescription(

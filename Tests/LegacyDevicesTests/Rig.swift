@@ -98,6 +98,7 @@ struct Rig {
         lines[channel] = level
       case .ejected(let position): ejected.append(position)
       case .busMasterPorts(let port): busMasterMoves.append(port)
+      case .configured: break
       }
     }
     if isImmediate { run() }

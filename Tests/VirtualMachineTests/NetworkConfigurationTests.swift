@@ -81,4 +81,30 @@ import VirtualSwitch
     #expect(
       refusal("none", "none", "none", "none", "none", "none", "none", "none", "none")?.contains("too many") == true)
   }
+
+  @Test func legacyAdapters() throws {
+    func parse(_ flags: String...) throws -> [NetworkAdapterConfiguration] {
+      try NetworkAdapterConfiguration.finish(
+        [try DeviceDraft(flag: "none", first: "connection", from: "--nic")],
+        legacy: flags.map { text throws(ConfigurationError) in
+          try DeviceDraft(flag: text, first: "connection", from: "--legacy-nic")
+        }, machine: "web")
+    }
+    let all = try parse("user,forward=tcp:2222:22", "tap:tap0,vlan=5,spoofing,name=lab")
+    #expect(all.map(\.name) == ["nic0", "legacy0", "lab"] && all.map(\.isLegacy) == [false, true, true])
+    #expect(all[2].vlan == .access(VLANID(rawValue: 5)) && all[2].maximumPayload == 1500)
+    for (flags, text) in [
+      (["user,mtu=9000"], "a legacy network adapter has no \"mtu\""),
+      (["user,channels=2"], "a legacy network adapter has no \"channels\""),
+      (["user,name=nic0"], "two network adapters are called nic0"),
+      (["none", "none", "none", "none", "none"], "5 legacy network adapters are too many"),
+    ] {
+      do {
+        _ = try flags.count == 1 ? parse(flags[0]) : parse(flags[0], flags[1], flags[2], flags[3], flags[4])
+        Issue.record("accepted: \(flags)")
+      } catch {
+        #expect("\(error)".contains(text), "\(error)")
+      }
+    }
+  }
 }

@@ -34,6 +34,7 @@ enum Fuzz {
     ("vhd", VHDTarget.run),
     ("vhdx", VHDXTarget.run),
     ("ide", IDETarget.run),
+    ("ethernet", EthernetTarget.run),
     ("switch", SwitchTarget.run),
   ]
 

@@ -2,12 +2,15 @@
 
 /// A network adapter of a running machine: one line of `lis vm nic list`.
 public struct AttachedAdapter: Codable, Hashable, Sendable {
+  public enum Kind: String, Codable, CaseIterable, Sendable { case synthetic, legacy }
   public enum Link: String, Codable, CaseIterable, Sendable { case up, down }
 
   /// Hyper-V's limit of synthetic adapters.
   public static let maximumCount = 8
 
   public var name: String
+  /// On the bus, or emulated (a DEC 21140 on PCI).
+  public var kind: Kind
   /// The address that it was given.
   public var mac: String
   /// The address that the guest uses; another one only where that is allowed.
@@ -21,7 +24,7 @@ public struct AttachedAdapter: Codable, Hashable, Sendable {
   /// Payload bytes of a frame: the most that the guest may use, and what it uses.
   public var maximumMTU: Int
   public var mtu: Int
-  /// Channels that carry frames: those that are open.
+  /// Channels that carry frames: those that are open; 0 of a legacy adapter.
   public var channels: Int
   /// The version of Hyper-V's network protocol that the guest chose; absent before its driver is there.
   public var version: String?
@@ -42,13 +45,14 @@ public struct AttachedAdapter: Codable, Hashable, Sendable {
   public var capture: AdapterCapture?
 
   public init(
-    name: String, mac: String, guestMAC: String? = nil, connection: String, link: Link = .up,
+    name: String, kind: Kind = .synthetic, mac: String, guestMAC: String? = nil, connection: String, link: Link = .up,
     vlan: String = "untagged", maximumMTU: Int = 1500, mtu: Int = 1500, channels: Int = 0, version: String? = nil,
     spoofing: Bool = false, isolated: Bool = false, routerGuard: Bool = false, dhcpGuard: Bool = false,
     forwards: [String] = [], counters: AdapterCounters = AdapterCounters(), port: AdapterPort? = nil,
     capture: AdapterCapture? = nil
   ) {
     self.name = name
+    self.kind = kind
     self.mac = mac
     self.guestMAC = guestMAC ?? mac
     self.connection = connection

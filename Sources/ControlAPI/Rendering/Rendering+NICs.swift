@@ -30,16 +30,16 @@ extension Rendering {
   func table(_ nics: [AttachedAdapter]) -> String {
     var table = TextTable(
       heading: [
-        "NIC", "MAC", "CONNECTION", "LINK", "VLAN", "MTU", "CHANNELS", "VERSION", "SENT", "RECEIVED", "DROPPED",
+        "NIC", "KIND", "MAC", "CONNECTION", "LINK", "VLAN", "MTU", "CHANNELS", "VERSION", "SENT", "RECEIVED", "DROPPED",
         "CAPTURE",
       ])
     for nic in nics {
       let drops = nic.port?.drops.values.reduce(0, &+) ?? 0
       table.rows.append([
-        TextTable.Cell(PrintableText.quoted(nic.name)), TextTable.Cell(nic.guestMAC),
+        TextTable.Cell(PrintableText.quoted(nic.name)), TextTable.Cell(nic.kind.rawValue), TextTable.Cell(nic.guestMAC),
         TextTable.Cell(PrintableText.quoted(nic.connection)),
         TextTable.Cell(nic.link.rawValue, nic.link == .up ? .good : .faint), TextTable.Cell(nic.vlan),
-        "\(nic.mtu)", "\(nic.channels)", TextTable.Cell(nic.version ?? "-"),
+        "\(nic.mtu)", nic.kind == .legacy ? "-" : "\(nic.channels)", TextTable.Cell(nic.version ?? "-"),
         TextTable.Cell(Quantity.bytes(nic.counters.sentBytes)),
         TextTable.Cell(Quantity.bytes(nic.counters.receivedBytes)),
         TextTable.Cell("\(drops)", drops > 0 ? .warning : nil),

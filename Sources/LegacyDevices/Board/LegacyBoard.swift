@@ -2,8 +2,9 @@
 
 public import VirtualDisks
 
-/// The mainboard of a generation 1 machine as far as storage goes: the PCI host bridge and, behind it, PIIX4's IDE
-/// controller with up to four drives. A value: accesses of a guest and ends of requests go in, effects come out.
+/// The mainboard of a generation 1 machine: the PCI host bridge and, behind it, PIIX4's IDE controller with up to four
+/// drives. A value: accesses of a guest and ends of requests go in, effects come out. Other functions are here with their
+/// configuration only; their owners hear of its changes.
 public struct LegacyBoard: Sendable {
   static let isaBridge = PCIAddress(device: 7)
   static let ideController = PCIAddress(device: 7, function: 1)
@@ -16,14 +17,19 @@ public struct LegacyBoard: Sendable {
   private var bridge: PCIHostBridge
   private var channels: [IDEChannel]
   private var drives: [IDEPosition: DriveCharacteristics]
+  /// As they are after power on.
+  private let functions: [PCIAddress: PCIConfigurationSpace]
   /// Drives that somebody else serves for now.
   private var withheld: Set<IDEPosition> = []
   /// Commands that a guest gave to a drive while it was withheld.
   private var refused: [IDEPosition: UInt64] = [:]
 
-  public init(drives: [IDEPosition: DriveCharacteristics]) {
+  public init(
+    drives: [IDEPosition: DriveCharacteristics], functions: [PCIAddress: PCIConfigurationSpace] = [:]
+  ) {
     self.drives = drives
-    bridge = Self.makeBridge(drives)
+    self.functions = functions
+    bridge = Self.makeBridge(drives, functions)
     channels = [0, 1].map { channel in
       IDEChannel(
         number: channel,
@@ -31,8 +37,11 @@ public struct LegacyBoard: Sendable {
     }
   }
 
-  private static func makeBridge(_ drives: [IDEPosition: DriveCharacteristics]) -> PCIHostBridge {
+  private static func makeBridge(
+    _ drives: [IDEPosition: DriveCharacteristics], _ functions: [PCIAddress: PCIConfigurationSpace]
+  ) -> PCIHostBridge {
     var bridge = PCIHostBridge()
+    for (address, function) in functions { bridge.add(function, at: address) }
     bridge.add(.isaBridge, at: isaBridge)
     let decodes = [0, 1].map { channel in drives.keys.contains { $0.channel == channel } }
     bridge.add(.ideController(decodes: decodes), at: ideController)
@@ -165,7 +174,11 @@ public struct LegacyBoard: Sendable {
 
   private mutating func configure(_ port: UInt16, size: Int, _ value: UInt32, _ effects: inout [IDEEffect]) {
     let before = busMasterPorts
-    guard bridge.write(port, size: size, value) == Self.ideController else { return }
+    guard let changed = bridge.write(port, size: size, value) else { return }
+    guard changed == Self.ideController else {
+      if functions[changed] != nil, let space = bridge[changed] { effects.append(.configured(changed, space)) }
+      return
+    }
     if busMasterPorts != before { effects.append(.busMasterPorts(busMasterPorts)) }
     let enabled = mastersBus
     for channel in channels.indices { channels[channel].startBusMaster(enabled: enabled, &effects) }
@@ -182,10 +195,10 @@ public struct LegacyBoard: Sendable {
   /// Power-on state, with drives present as configured. Requests under way are forgotten; who carries them out waits for
   /// their end before anything of the guest's next life runs.
   public mutating func reset() {
-    let drives = drives
+    let (drives, functions) = (drives, functions)
     let numbers = channels
     let refused = refused
-    self = LegacyBoard(drives: drives)
+    self = LegacyBoard(drives: drives, functions: functions)
     self.refused = refused
     for channel in channels.indices { channels[channel].keepNumbers(of: numbers[channel]) }
   }

@@ -41,4 +41,6 @@ public enum IDEEffect: Sendable, Equatable {
   case ejected(IDEPosition)
   /// The bus master ports are somewhere else now (16 of them), or nowhere.
   case busMasterPorts(UInt16?)
+  /// The guest has written to the configuration of a function that somebody else owns.
+  case configured(PCIAddress, PCIConfigurationSpace)
 }

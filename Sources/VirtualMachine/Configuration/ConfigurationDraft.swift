@@ -29,9 +29,10 @@ public struct ConfigurationDraft: Sendable {
   /// What a machine can have several of. The flags are called by the singular.
   public enum DeviceList: String, CaseIterable, Sendable {
     case disks, dvds, ide, nics
+    case legacyNICs = "legacy-nics"
 
     /// The key that a device's first text belongs to.
-    public var firstKey: String { self == .nics ? "connection" : DeviceDraft.path }
+    public var firstKey: String { self == .nics || self == .legacyNICs ? "connection" : DeviceDraft.path }
   }
 
   public private(set) var settings: [Key: Setting] = [:]
@@ -107,7 +108,8 @@ public struct ConfigurationDraft: Sendable {
       }
       configuration.keyValues[key] = setting.text
     }
-    configuration.adapters = try NetworkAdapterConfiguration.finish(devices[.nics] ?? [], machine: configuration.name)
+    configuration.adapters = try NetworkAdapterConfiguration.finish(
+      devices[.nics] ?? [], legacy: devices[.legacyNICs] ?? [], machine: configuration.name)
     configuration.ideDrives = try IDEDrive.finish(devices[.ide] ?? [])
     configuration.disks = try DiskConfiguration.finish(disks: devices[.disks] ?? [], dvds: devices[.dvds] ?? [])
     return configuration

@@ -14,17 +14,19 @@ extension NetworkAdapterConfiguration {
 
   /// All of a machine. Names and addresses that are not given come from the machine's name and the adapter's place, so
   /// that they are the same each time.
-  static func finish(_ drafts: [DeviceDraft], machine: String) throws(ConfigurationError)
-    -> [NetworkAdapterConfiguration]
-  {
-    guard drafts.count <= maximumCount else {
+  static func finish(
+    _ drafts: [DeviceDraft], legacy: [DeviceDraft] = [], machine: String
+  ) throws(ConfigurationError) -> [NetworkAdapterConfiguration] {
+    for (list, maximum, what) in [
+      (drafts, maximumCount, "network adapters"), (legacy, maximumLegacyCount, "legacy network adapters"),
+    ] where list.count > maximum {
       throw ConfigurationError(
-        source: drafts[maximumCount].source, "\(drafts.count) network adapters are too many",
-        remedy: "a machine has up to \(maximumCount)")
+        source: list[maximum].source, "\(list.count) \(what) are too many", remedy: "a machine has up to \(maximum)")
     }
     var adapters: [NetworkAdapterConfiguration] = []
-    for (index, draft) in drafts.enumerated() {
-      let adapter = try NetworkAdapterConfiguration(draft, machine: machine, index: index)
+    let all = drafts.enumerated().map { ($0, $1, false) } + legacy.enumerated().map { ($0, $1, true) }
+    for (index, draft, isLegacy) in all {
+      let adapter = try NetworkAdapterConfiguration(draft, machine: machine, index: index, isLegacy: isLegacy)
       if let other = adapters.first(where: { $0.name == adapter.name }) {
         throw ConfigurationError(
           source: draft.source, "two network adapters are called \(other.name)", remedy: "give each a name of its own")
@@ -39,8 +41,10 @@ extension NetworkAdapterConfiguration {
     return adapters
   }
 
-  init(_ draft: DeviceDraft, machine: String, index: Int) throws(ConfigurationError) {
-    try draft.checkKeys(Key.allCases.map(\.rawValue), what: "a network adapter")
+  init(_ draft: DeviceDraft, machine: String, index: Int, isLegacy: Bool = false) throws(ConfigurationError) {
+    // An emulated one has frames of one size, and one queue.
+    let keys = Key.allCases.filter { !isLegacy || $0 != .mtu && $0 != .channels }
+    try draft.checkKeys(keys.map(\.rawValue), what: isLegacy ? "a legacy network adapter" : "a network adapter")
     func value(_ key: Key) -> DeviceDraft.Setting? { draft.settings[key.rawValue] }
     guard let plug = value(.connection) else {
       throw ConfigurationError(
@@ -51,7 +55,7 @@ extension NetworkAdapterConfiguration {
         source: plug.source, "\"\(plug.text)\" is nothing to connect an adapter to",
         remedy: "use \(NetworkConnection.forms)")
     }
-    let name = value(.name) ?? DeviceDraft.Setting("nic\(index)", draft.source)
+    let name = value(.name) ?? DeviceDraft.Setting("\(isLegacy ? "legacy" : "nic")\(index)", draft.source)
     guard (1...63).contains(name.text.utf8.count), name.text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && $0 != 0x2f })
     else {
       throw ConfigurationError(
@@ -78,7 +82,7 @@ extension NetworkAdapterConfiguration {
       isIsolated: try draft.isOn(Key.isolated.rawValue) ?? false,
       guardsRouters: try draft.isOn(Key.routerGuard.rawValue) ?? false,
       guardsDHCP: try draft.isOn(Key.dhcpGuard.rawValue) ?? false,
-      channels: try draft.number(Key.channels.rawValue, in: Self.channelCounts))
+      channels: try draft.number(Key.channels.rawValue, in: Self.channelCounts), isLegacy: isLegacy)
     if let forward = value(.forward) {
       guard connection == .user else {
         throw ConfigurationError(

@@ -6,11 +6,15 @@ public import VirtualSwitch
 public struct NetworkAdapterConfiguration: Codable, Hashable, Sendable {
   /// Hyper-V's limit of synthetic adapters.
   public static let maximumCount = 8
+  /// Hyper-V's limit of emulated ones.
+  public static let maximumLegacyCount = 4
   /// Payload bytes of a frame, without the Ethernet header: IPv6's minimum up to Hyper-V's jumbo frames.
   public static let payloads = 1280...9216
   /// Channels that carry frames: Linux's `VRSS_CHANNEL_MAX` is beyond what eight processors use.
   public static let channelCounts = 1...8
 
+  /// Emulated: a DEC 21140 on PCI, for guests without Hyper-V's drivers.
+  public var isLegacy: Bool
   /// Unique in the machine.
   public var name: String
   public var connection: NetworkConnection
@@ -31,8 +35,9 @@ public struct NetworkAdapterConfiguration: Codable, Hashable, Sendable {
   public init(
     name: String, connection: NetworkConnection, address: MACAddress, vlan: VLANMode = .untagged,
     maximumPayload: Int = 1500, allowsSpoofing: Bool = false, isIsolated: Bool = false, guardsRouters: Bool = false,
-    guardsDHCP: Bool = false, channels: Int? = nil, forwards: [PortForwarding] = []
+    guardsDHCP: Bool = false, channels: Int? = nil, forwards: [PortForwarding] = [], isLegacy: Bool = false
   ) {
+    self.isLegacy = isLegacy
     self.name = name
     self.connection = connection
     self.address = address

@@ -29,7 +29,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
   public var disks: [DiskConfiguration]
   /// Not empty: the machine has PCI and an emulated IDE controller (generation 1).
   public var ideDrives: [IDEDrive]
-  /// Synthetic network adapters, up to eight.
+  /// Network adapters: up to eight synthetic ones, and up to four that are emulated.
   public var adapters: [NetworkAdapterConfiguration]
 
   public init(

@@ -83,11 +83,12 @@ extension AttachedAdapter {
   init(_ report: NetworkAdapterReport) {
     let configuration = report.configuration
     self.init(
-      name: configuration.name, mac: configuration.address.description,
-      guestMAC: MACAddress(rawValue: report.settings.address.rawValue).description,
+      name: configuration.name, kind: configuration.isLegacy ? .legacy : .synthetic,
+      mac: configuration.address.description,
+      guestMAC: MACAddress(rawValue: report.guestView.address.rawValue).description,
       connection: configuration.connection.description, link: report.isLinkUp ? .up : .down,
-      vlan: configuration.vlan.words, maximumMTU: configuration.maximumPayload, mtu: Int(report.settings.mtu),
-      channels: report.channels, version: report.settings.version.map(\.text),
+      vlan: configuration.vlan.words, maximumMTU: configuration.maximumPayload, mtu: report.guestView.mtu,
+      channels: report.channels, version: report.guestView.version.map(\.text),
       spoofing: configuration.allowsSpoofing, isolated: configuration.isIsolated,
       routerGuard: configuration.guardsRouters, dhcpGuard: configuration.guardsDHCP,
       forwards: configuration.forwards.map(\.description),

@@ -9,8 +9,10 @@ import Synchronization
 import VMBus
 import VMBusHost
 import VirtualDisks
+import VirtualSwitch
 
-/// The drives of a machine's IDE controller: their images, and who serves them.
+/// What a machine of generation 1 has beside the bus: the drives of its IDE controller, their images, and who serves them;
+/// and its emulated network adapters, which `NetworkGroup` plugs in.
 ///
 /// A disk has two faces on one `Drive`, the emulated one on the IDE controller and a synthetic one, which is a channel of
 /// the VMBus. While the guest has the channel open, the emulated disk is absent. A DVD drive has the emulated face only.
@@ -28,6 +30,7 @@ final class LegacyGroup: Sendable {
   }
 
   let storage: LegacyStorage
+  let ports: LegacyPorts
   private let machine: String
   private let events: EventLog
   private let opener: any StoreOpener
@@ -40,18 +43,18 @@ final class LegacyGroup: Sendable {
 
   // MARK: The machine's life
 
-  /// nil for a machine without IDE drives. After an error nothing is left open.
+  /// nil for a machine without IDE drives and emulated adapters. After an error nothing is left open.
   static func open(
-    _ drives: [IDEDrive], machine: String, port: PartitionPort, opener: any StoreOpener, events: EventLog,
-    space: SpaceWatch
+    _ drives: [IDEDrive], adapters: [NetworkAdapterConfiguration] = [], machine: String, port: PartitionPort,
+    opener: any StoreOpener, events: EventLog, space: SpaceWatch
   ) throws(ControlError) -> LegacyGroup? {
-    guard !drives.isEmpty else { return nil }
+    guard !drives.isEmpty || !adapters.isEmpty else { return nil }
     var opened: [IDEPlace: (DiskConfiguration, Drive)] = [:]
     do throws(ControlError) {
       for drive in drives {
         opened[drive.place] = (drive.disk, try open(drive, machine: machine, opener))
       }
-      return try LegacyGroup(opened, machine, port, opener, events, space)
+      return try LegacyGroup(opened, adapters, machine, port, opener, events, space)
     } catch {
       for (_, drive) in opened.values {
         drive.stop()
@@ -62,8 +65,8 @@ final class LegacyGroup: Sendable {
   }
 
   private init(
-    _ drives: [IDEPlace: (disk: DiskConfiguration, drive: Drive)], _ machine: String, _ port: PartitionPort,
-    _ opener: any StoreOpener, _ events: EventLog, _ space: SpaceWatch
+    _ drives: [IDEPlace: (disk: DiskConfiguration, drive: Drive)], _ adapters: [NetworkAdapterConfiguration],
+    _ machine: String, _ port: PartitionPort, _ opener: any StoreOpener, _ events: EventLog, _ space: SpaceWatch
   ) throws(ControlError) {
     self.machine = machine
     self.opener = opener
@@ -71,8 +74,19 @@ final class LegacyGroup: Sendable {
     self.space = space
     let storage: LegacyStorage
     do throws(PartitionError) {
+      var emulated: [PCIAddress: LegacyAdapter] = [:]
+      var all: [LegacyAdapter] = []
+      for (index, adapter) in adapters.enumerated() {
+        let one = try LegacyAdapter(
+          EthernetAddress(rawValue: adapter.address.rawValue), name: adapter.name, index: index)
+        emulated[one.slot] = one
+        all.append(one)
+      }
+      let owners = emulated
       storage = try LegacyStorage(
-        Dictionary(uniqueKeysWithValues: drives.map { ($0.key.position, $0.value.drive) }))
+        Dictionary(uniqueKeysWithValues: drives.map { ($0.key.position, $0.value.drive) }),
+        functions: emulated.mapValues(\.configuration), configured: { owners[$0]?.configured($1) })
+      ports = LegacyPorts(storage, all)
     } catch { throw ControlError(error) }
     self.storage = storage
     var entries: [IDEPlace: Entry] = [:]
@@ -165,7 +179,7 @@ final class LegacyGroup: Sendable {
   /// No processor runs any more, and the bus was reset.
   func stop() {
     changes.withLock { _ in
-      storage.stop()
+      ports.stop()
       let entries = entries.withLock { entries in
         defer { entries.removeAll() }
         return entries

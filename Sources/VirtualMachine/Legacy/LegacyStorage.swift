@@ -14,7 +14,7 @@ import VirtualDisks
 ///
 /// A drive that has a synthetic face, too, is served by one of the two at a time: `withhold` makes the emulated one absent
 /// and returns when its last request has ended.
-final class LegacyStorage: PortDevices {
+final class LegacyStorage: Sendable {
   private struct State {
     var board: LegacyBoard
     var waiting: [IDERequest] = []
@@ -29,6 +29,8 @@ final class LegacyStorage: PortDevices {
 
   let drives: [IDEPosition: Drive]
   let bell: DriveBell
+  /// The guest has written to the configuration of another function on PCI. Called under the lock.
+  private let configured: @Sendable (PCIAddress, PCIConfigurationSpace) -> Void
   private let state: Mutex<State>
   /// Signalled when the thread has ended a request of the drive with this index. One of each, since one waits for each:
   /// whoever hands the drive over, or a reset, which comes when all channels are closed.
@@ -49,9 +51,13 @@ final class LegacyStorage: PortDevices {
     init() throws(PartitionError) { event = try EventDescriptor.forPartition() }
   }
 
-  init(_ drives: [IDEPosition: Drive]) throws(PartitionError) {
+  init(
+    _ drives: [IDEPosition: Drive], functions: [PCIAddress: PCIConfigurationSpace] = [:],
+    configured: @escaping @Sendable (PCIAddress, PCIConfigurationSpace) -> Void = { _, _ in }
+  ) throws(PartitionError) {
     self.drives = drives
-    state = Mutex(State(board: LegacyBoard(drives: drives.mapValues(\.characteristics))))
+    self.configured = configured
+    state = Mutex(State(board: LegacyBoard(drives: drives.mapValues(\.characteristics), functions: functions)))
     do throws(SystemError) { bell = try DriveBell() } catch {
       throw .system(operation: "making an event descriptor", errno: error.error)
     }
@@ -71,7 +77,7 @@ final class LegacyStorage: PortDevices {
       state.partition = partition
       batchWrites(&state)
     }
-    try start(partition.memory)
+    if !drives.isEmpty { try start(partition.memory) }
   }
 
   /// The I/O thread.
@@ -113,8 +119,6 @@ final class LegacyStorage: PortDevices {
 
   // MARK: processors
 
-  var pciRoot: PCIRoot? { PCIRoot() }
-
   func portRead(_ port: UInt16, size: Int, into bytes: inout MutableRawSpan) {
     state.withLock { state in
       state.board.read(port, size: size, into: &bytes, &state.effects)
@@ -153,6 +157,7 @@ final class LegacyStorage: PortDevices {
       case .interrupt(_, false): break
       case .ejected(let position): report(.ejected(position))
       case .busMasterPorts: batchWrites(&state)
+      case .configured(let function, let space): configured(function, space)
       }
     }
     state.effects.removeAll(keepingCapacity: true)

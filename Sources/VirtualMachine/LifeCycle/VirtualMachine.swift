@@ -54,8 +54,8 @@ public final class VirtualMachine: Sendable {
     let files = files ?? BootFiles(configuration)
     let space = SpaceWatch { inlet.spaceChanged(isShort: $0, drive: $1) }
     legacy = try LegacyGroup.open(
-      configuration.ideDrives, machine: configuration.name, port: port, opener: files.images, events: events,
-      space: space)
+      configuration.ideDrives, adapters: configuration.adapters.filter(\.isLegacy), machine: configuration.name,
+      port: port, opener: files.images, events: events, space: space)
     do throws(PartitionError) {
       services = try ServiceGroup(
         providers: ServiceCatalogue.providers(configuration),
@@ -69,9 +69,9 @@ public final class VirtualMachine: Sendable {
         initramfs: files.initramfs, commandLine: configuration.commandLine)
       if let console { parts.serial = SerialFan(console: console, other: output) }
       parts.identity = ServiceCatalogue.machineID(configuration.name)
-      parts.portDevices = legacy?.storage
+      parts.portDevices = legacy?.ports
       partition = try Partition(parts, delegate: inlet)
-      try legacy?.storage.connect(partition)
+      try legacy?.ports.connect(partition)
     } catch {
       legacy?.stop()
       throw ControlError(error)
@@ -85,7 +85,7 @@ public final class VirtualMachine: Sendable {
     do throws(ControlError) {
       try storage.open(configuration.disks)
       do throws(ControlError) {
-        try network.open(configuration.adapters)
+        try network.open(configuration.adapters, emulated: legacy?.ports.adapters ?? [])
       } catch {
         storage.stop()
         throw error

@@ -8,7 +8,7 @@ struct NetworkAdapterReport: Sendable {
   var configuration: NetworkAdapterConfiguration
   var isLinkUp: Bool
   var channels: Int
-  var settings: NetworkSettings
+  var guestView: NetworkGuestView
   var statistics: NetworkStatistics
   /// nil: not plugged in.
   var port: PortReport?

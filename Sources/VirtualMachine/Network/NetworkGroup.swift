@@ -9,14 +9,14 @@ import VMBus
 import VMBusHost
 import VirtualSwitch
 
-/// All synthetic network adapters of a machine, and the small switches between them and the ways out that they are plugged
-/// into. Adapters with the same way out share one.
+/// All network adapters of a machine, synthetic and emulated, and the small switches between them and the ways out that
+/// they are plugged into. Adapters with the same way out share one.
 ///
 /// Changes come from control threads and may block; one at a time, under `changes`.
 final class NetworkGroup: Sendable {
   struct Entry {
     var configuration: NetworkAdapterConfiguration
-    let device: NetworkAdapterDevice
+    let device: any NetworkDevice
     /// The switch that it has a port of, or (`isLinkDown`) is to have one of again; nil: it is connected to nothing.
     var engine: SwitchEngine?
     /// Its cable was taken out, on request.
@@ -61,10 +61,13 @@ final class NetworkGroup: Sendable {
 
   // MARK: The machine's life
 
-  /// Makes every adapter and plugs it in; nothing is offered yet. After an error nothing is left open.
-  func open(_ adapters: [NetworkAdapterConfiguration]) throws(ControlError) {
+  /// Makes every synthetic adapter and plugs all in; nothing is offered yet. `emulated` are there already, by their
+  /// names. After an error nothing is left open.
+  func open(
+    _ adapters: [NetworkAdapterConfiguration], emulated: [any NetworkDevice] = []
+  ) throws(ControlError) {
     do throws(ControlError) {
-      for adapter in adapters { try add(adapter) }
+      for adapter in adapters { try add(adapter, emulated.first { adapter.isLegacy && $0.name == adapter.name }) }
     } catch {
       stop()
       throw error
@@ -77,7 +80,7 @@ final class NetworkGroup: Sendable {
     for entry in state.withLock({ $0.entries }) { offer(entry.device, on: bus) }
   }
 
-  private func offer(_ device: NetworkAdapterDevice, on bus: PartitionBus) {
+  private func offer(_ device: any NetworkDevice, on bus: PartitionBus) {
     do throws(BusServerError) {
       try device.offer(on: bus)
     } catch {
@@ -102,13 +105,17 @@ final class NetworkGroup: Sendable {
 
   // MARK: Adapters
 
+  /// `device`: an emulated one, which was made with the machine.
   @discardableResult
-  func add(_ adapter: NetworkAdapterConfiguration) throws(ControlError) -> NetworkAdapterReport {
+  func add(
+    _ adapter: NetworkAdapterConfiguration, _ device: (any NetworkDevice)? = nil
+  ) throws(ControlError) -> NetworkAdapterReport {
     try changes.withLock { ways throws(ControlError) in
       let entries = state.withLock { $0.entries }
-      guard entries.count < NetworkAdapterConfiguration.maximumCount else {
+      let count = entries.count { !$0.configuration.isLegacy }
+      guard adapter.isLegacy || count < NetworkAdapterConfiguration.maximumCount else {
         throw ControlError(
-          .wrongState, "the machine has \(entries.count) network adapters already", remedy: "remove one of them first")
+          .wrongState, "the machine has \(count) network adapters already", remedy: "remove one of them first")
       }
       guard !entries.contains(where: { $0.configuration.name == adapter.name }) else {
         throw ControlError(
@@ -119,14 +126,7 @@ final class NetworkGroup: Sendable {
           .alreadyExists, "the network adapter \(other.configuration.name) has the address \(adapter.address) already",
           remedy: "give each an address of its own, or none")
       }
-      var configuration = NetworkConfiguration(
-        address: EthernetAddress(rawValue: adapter.address.rawValue), maximumMTU: UInt32(adapter.maximumPayload),
-        maximumSubChannels: UInt16(max(0, (adapter.channels ?? processors) - 1)))
-      configuration.allowsAddressChange = adapter.allowsSpoofing
-      let name = adapter.name
-      let device = NetworkAdapterDevice(
-        configuration, name: name, instanceID: .networkAdapter(machine, name), port: port,
-        bus: { [weak self] in self?.bus.load() }, report: { [weak self] in self?.handle($0, of: name) })
+      let device = device ?? makeDevice(adapter)
       var entry = Entry(configuration: adapter, device: device)
       try plug(&entry, &ways)
       let plugged = entry
@@ -143,9 +143,25 @@ final class NetworkGroup: Sendable {
     }
   }
 
+  private func makeDevice(_ adapter: NetworkAdapterConfiguration) -> NetworkAdapterDevice {
+    var configuration = NetworkConfiguration(
+      address: EthernetAddress(rawValue: adapter.address.rawValue), maximumMTU: UInt32(adapter.maximumPayload),
+      maximumSubChannels: UInt16(max(0, (adapter.channels ?? processors) - 1)))
+    configuration.allowsAddressChange = adapter.allowsSpoofing
+    let name = adapter.name
+    return NetworkAdapterDevice(
+      configuration, name: name, instanceID: .networkAdapter(machine, name), port: port,
+      bus: { [weak self] in self?.bus.load() }, report: { [weak self] in self?.handle($0, of: name) })
+  }
+
   func remove(_ name: String) throws(ControlError) {
     try changes.withLock { ways throws(ControlError) in
       let entry = try find(name)
+      guard !entry.configuration.isLegacy else {
+        throw ControlError(
+          .wrongState, "the emulated network adapter \(name) cannot leave a running machine",
+          remedy: "disconnect it: `lis vm nic disconnect`")
+      }
       state.withLock { state in state.entries.removeAll { $0.device === entry.device } }
       if let bus = bus.load() { entry.device.withdraw(from: bus) }
       unplug(entry, &ways)
@@ -241,7 +257,7 @@ final class NetworkGroup: Sendable {
         }
       } else {
         do throws(SwitchError) {
-          try entry.device.port.connection?.set(entry.configuration.portSettings)
+          try entry.device.connection?.set(entry.configuration.portSettings)
         } catch {
           throw ControlError(error)
         }
@@ -377,7 +393,7 @@ final class NetworkGroup: Sendable {
   func report(_ entry: Entry) -> NetworkAdapterReport {
     NetworkAdapterReport(
       configuration: entry.configuration, isLinkUp: entry.device.isLinkUp, channels: entry.device.channelCount,
-      settings: entry.device.settings, statistics: entry.device.statistics,
+      guestView: entry.device.guestView, statistics: entry.device.statistics,
       port: entry.engine?.ports().first { $0.kind == .adapter && $0.name == entry.configuration.name },
       capture: entry.capture.flatMap { path in entry.engine?.captures.first { $0.path == path } })
   }

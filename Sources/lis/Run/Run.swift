@@ -34,7 +34,8 @@ struct Run: ControlCommand {
       switch:NAME or none) and the keys name, mac, vlan (a number, or the words that `lis vm nic vlan` takes), trunk (such as 1-10+20, or \
       all), native, mtu (1280 to 9216; 1500), spoofing, isolated, router-guard, dhcp-guard (yes, no), channels (1 to 8) \
       and, for user, forward ([tcp:|udp:][ADDRESS:]HOST-PORT:GUEST-PORT, several with + between). `lis vm nic` changes \
-      adapters while the machine runs.
+      adapters while the machine runs. An emulated adapter (--legacy-nic, or the list legacy-nics) has the same keys but \
+      mtu and channels.
 
       With an interactive serial console on a terminal, every key goes to the guest except Ctrl-], which does what \
       Ctrl-C does elsewhere. The first Ctrl-C asks the guest to shut down, the second switches the machine off.
@@ -117,6 +118,13 @@ struct Run: ControlCommand {
       valueName: "connection,…"))
   var adapters: [String] = []
 
+  @Option(
+    name: .customLong("legacy-nic"),
+    help: ArgumentHelp(
+      "An emulated network adapter (DEC 21140), for guests without Hyper-V's drivers; up to four.",
+      discussion: "CONNECTION and the keys of --nic, but mtu and channels", valueName: "connection,…"))
+  var legacyAdapters: [String] = []
+
   @Option(help: "How lis writes its own messages: table, for people, or json.")
   var format: OutputFormat = .table
 
@@ -177,9 +185,12 @@ struct Run: ControlCommand {
       flags.add(try DeviceDraft(flag: text, from: "--ide"), to: .ide, absolute: FilePath.absolute)
     }
     for text in dvds { flags.add(try DeviceDraft(flag: text, from: "--dvd"), to: .dvds, absolute: FilePath.absolute) }
-    for text in adapters {
-      let list = ConfigurationDraft.DeviceList.nics
-      flags.add(try DeviceDraft(flag: text, first: list.firstKey, from: "--nic"), to: list, absolute: FilePath.absolute)
+    for (texts, list, flag) in [
+      (adapters, ConfigurationDraft.DeviceList.nics, "--nic"), (legacyAdapters, .legacyNICs, "--legacy-nic"),
+    ] {
+      for text in texts {
+        flags.add(try DeviceDraft(flag: text, first: list.firstKey, from: flag), to: list, absolute: FilePath.absolute)
+      }
     }
     return flags
   }

@@ -24,8 +24,8 @@ MODULES = ["hv_vmbus", "hv_utils", "uio_hv_generic", "brd", "ext4", "crc32c_gene
 # Only in the guests that have disks.
 DISK_MODULES = ["hv_storvsc", "sd_mod", "sr_mod", "isofs", "xfs", "ata_piix", "raid0", "raid456"]
 DISK_PROGRAMS = ["sbin/mke2fs", "sbin/e2fsck", "sbin/mkfs.xfs", "sbin/xfs_repair", "bin/lsblk"]
-# With what the hostile host of ours needs (scsi_mod).
-NETWORK_MODULES = ["hv_netvsc", "8021q", "scsi_mod"]
+# With what the hostile host of ours needs (scsi_mod); tulip is in the standard flavour only.
+NETWORK_MODULES = ["hv_netvsc", "8021q", "scsi_mod", "tulip"]
 NETWORK_PROGRAMS = ["sbin/ethtool"]
 DAEMONS = ["hv_kvp_daemon", "hv_vss_daemon", "hv_fcopy_daemon"]
 
