@@ -60,4 +60,27 @@ import VirtualSwitch
     #expect(try served.options.uplink(of: served.target.name) == created.options.uplink(of: created.target.name))
     #expect(served.options.mtu == 9000)
   }
+
+  @Test func verbsForPorts() throws {
+    let vlan = try #require(
+      try Lis.parseAsRoot(["switch", "vlan", "lab", "web/nic0", "trunk", "1-10,20", "native", "1"]) as? SwitchVLAN)
+    #expect(try vlan.mode() == PortVLAN(mode: .trunk, allowed: "1-10,20", native: 1) && vlan.port.port == "web/nic0")
+    let guards = try #require(
+      try Lis.parseAsRoot(["switch", "guard", "lab", "uplink", "--spoofing", "no", "--dhcp-guard", "yes"])
+        as? SwitchGuard)
+    #expect(guards.guards.spoofing == .no && guards.guards.dhcpGuard == .yes && guards.guards.isolated == nil)
+    let capture = try #require(
+      try Lis.parseAsRoot(["switch", "capture", "lab", "f", "--port", "a", "--port", "b"]) as? SwitchCaptureCommand)
+    #expect(capture.ports == ["a", "b"] && !capture.stop)
+    #expect(try Lis.parseAsRoot(["switch", "ports", "lab"]) is SwitchPorts)
+    #expect(try Lis.parseAsRoot(["vm", "nic", "guard", "web", "nic0", "--isolated", "yes"]) is VMNICGuard)
+    for words in [
+      ["vlan", "lab", "p", "access"], ["vlan", "lab", "p", "access", "4095"], ["guard", "lab", "p"],
+      ["guard", "lab", "p", "--spoofing", "maybe"], ["capture", "lab"],
+      ["capture", "lab", "f", "--stop", "--port", "a"],
+      ["capture", "lab", "f", "--snap-length", "63"], ["ports"],
+    ] {
+      #expect(throws: (any Error).self, "\(words)") { try Lis.parseAsRoot(["switch"] + words) }
+    }
+  }
 }

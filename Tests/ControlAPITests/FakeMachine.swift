@@ -178,6 +178,15 @@ final class FakeMachine: VirtualMachineControl {
     try change(nic: name) { $0.link = link }
   }
 
+  func setGuards(ofNIC name: String, _ request: NICGuardsRequest) async throws(ControlError) -> AttachedAdapter {
+    try change(nic: name) {
+      $0.spoofing = request.spoofing ?? $0.spoofing
+      $0.isolated = request.isolated ?? $0.isolated
+      $0.routerGuard = request.routerGuard ?? $0.routerGuard
+      $0.dhcpGuard = request.dhcpGuard ?? $0.dhcpGuard
+    }
+  }
+
   func setVLAN(ofNIC name: String, _ vlan: String) async throws(ControlError) -> AttachedAdapter {
     try change(nic: name) { $0.vlan = vlan }
   }

@@ -183,6 +183,7 @@ import Yams
     ("PUT /v1/nics/{name}/connection", request("PUT", "/v1/nics/x/connection", "{\"connection\":\"user\"}")),
     ("PUT /v1/nics/{name}/link", request("PUT", "/v1/nics/x/link", "{\"link\":\"down\"}")),
     ("PUT /v1/nics/{name}/vlan", request("PUT", "/v1/nics/x/vlan", "{\"vlan\":\"access 5\"}")),
+    ("PUT /v1/nics/{name}/guards", request("PUT", "/v1/nics/x/guards", "{\"routerGuard\":true}")),
     ("POST /v1/nics/{name}/capture", request("POST", "/v1/nics/x/capture", "{\"path\":\"/x.pcapng\"}")),
     ("DELETE /v1/nics/{name}/capture", request("DELETE", "/v1/nics/x/capture")),
     ("DELETE /v1/nics/{name}", request("DELETE", "/v1/nics/x")),

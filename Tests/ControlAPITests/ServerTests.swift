@@ -178,6 +178,8 @@ import Testing
     ("PUT /v1/nics/lan/link", #"{"link":"sideways"}"#, "has a value that is not known"),
     ("PUT /v1/nics/lan/link", #"{"link":true}"#, "field \\\"link\\\""),
     ("PUT /v1/nics/lan/vlan", #"{"vlan":{"access":5}}"#, "must be text"),
+    ("PUT /v1/nics/lan/guards", #"{"mac":"x"}"#, "mac"),
+    ("PUT /v1/nics/lan/guards", #"{"spoofing":"yes"}"#, "field \\\"spoofing\\\""),
     ("PUT /v1/nics/lan/connection", "[]", "the body must be"),
     ("POST /v1/nics/lan/capture", #"{"path":"relative"}"#, "is not an absolute path"),
     ("POST /v1/nics/lan/capture", #"{"path":"/a\u0000b"}"#, "is not an absolute path"),

@@ -136,6 +136,9 @@ import VirtualSwitch
     #expect(try group.connect("nic0", to: .none, []).configuration.vlan == .access(VLANID(rawValue: 5)))
     let trunk = try VLANMode(words: "trunk 1-5 native 2", from: "")
     #expect(try group.setVLAN(trunk, of: "nic0").configuration.vlan == trunk)
+    let guards = try group.setGuards(NICGuardsRequest(spoofing: true, routerGuard: true), of: "nic0").configuration
+    #expect(guards.allowsSpoofing && guards.guardsRouters && !guards.guardsDHCP && !guards.isIsolated)
+    #expect(try group.setGuards(NICGuardsRequest(spoofing: false), of: "nic0").configuration.guardsRouters)
     let model = AttachedAdapter(try #require(group.list().first))
     #expect(model.vlan == "trunk 1-5 native 2" && model.link == .down && model.version == nil && model.channels == 0)
     #expect(model.mac == model.guestMAC && model.connection == "none" && model.mtu == 1500)
@@ -193,6 +196,9 @@ import VirtualSwitch
       _ = try group.startCapture(of: "nic0", to: "\(folder)/absent/x", snapLength: nil, overwrite: false)
     }
     _ = try group.startCapture(of: "nic0", to: first, snapLength: 64, overwrite: true)
+    let guarded = try group.setGuards(NICGuardsRequest(spoofing: true, isolated: true, dhcpGuard: true), of: "nic0")
+    let port = try #require(guarded.port?.settings)
+    #expect(port.allowsSpoofing && port.isIsolated && port.guardsDHCP && !port.guardsRouters)
     // VLANs change under a capture; a link that goes down ends it.
     #expect(try group.setVLAN(.access(VLANID(rawValue: 7)), of: "nic0").capture?.path == first)
     let down = try group.setLink(isUp: false, of: "nic0")

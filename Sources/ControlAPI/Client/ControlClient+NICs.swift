@@ -26,6 +26,12 @@ extension ControlClient {
     try decode(try await send(.PUT, path(of: name) + "/vlan", NICVLANRequest(vlan: vlan)))
   }
 
+  public func setGuards(
+    ofNIC name: String, _ request: NICGuardsRequest
+  ) async throws(ControlError) -> AttachedAdapter {
+    try decode(try await send(.PUT, path(of: name) + "/guards", request))
+  }
+
   public func startCapture(ofNIC name: String, _ request: NICCaptureRequest) async throws(ControlError)
     -> AdapterCapture
   {

@@ -130,4 +130,9 @@ public struct AdapterCapture: Codable, Hashable, Sendable {
     self.leftOut = leftOut
     self.failure = failure
   }
+
+  /// A capture of a switch that machines share.
+  public init(_ capture: SwitchCapture) {
+    self.init(path: capture.path, frames: capture.frames, leftOut: capture.leftOut, failure: capture.failure)
+  }
 }

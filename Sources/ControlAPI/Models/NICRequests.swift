@@ -69,6 +69,25 @@ public struct NICVLANRequest: StrictlyDecodable, Encodable, Hashable {
   public static let knownFields: Set<String> = ["vlan"]
 }
 
+/// The body of `PUT /v1/nics/{name}/guards`: what is absent stays as it is.
+public struct NICGuardsRequest: StrictlyDecodable, Encodable, Hashable {
+  public var spoofing: Bool?
+  public var isolated: Bool?
+  public var routerGuard: Bool?
+  public var dhcpGuard: Bool?
+
+  public init(
+    spoofing: Bool? = nil, isolated: Bool? = nil, routerGuard: Bool? = nil, dhcpGuard: Bool? = nil
+  ) {
+    self.spoofing = spoofing
+    self.isolated = isolated
+    self.routerGuard = routerGuard
+    self.dhcpGuard = dhcpGuard
+  }
+
+  public static let knownFields: Set<String> = ["spoofing", "isolated", "routerGuard", "dhcpGuard"]
+}
+
 /// The body of `PUT /v1/nics/{name}/link`.
 public struct NICLinkRequest: StrictlyDecodable, Encodable, Hashable {
   public var link: AttachedAdapter.Link

@@ -44,6 +44,13 @@ extension Rendering {
     }
   }
 
+  public func switchPorts(_ list: [SwitchPortDescription]) -> String {
+    switch format {
+    case .json: JSONText.pretty(list)
+    case .table: list.isEmpty ? "no ports\n" : ports(list)
+    }
+  }
+
   private func ports(_ ports: [SwitchPortDescription]) -> String {
     var table = TextTable(heading: ["PORT", "KIND", "LINK", "VLAN", "MAC ADDRESS", "RECEIVED", "SENT", "DROPPED"])
     for port in ports {

@@ -32,6 +32,10 @@ extension Routes {
       let request = try call.decode(NICVLANRequest.self)
       return .value(try await call.control.setVLAN(ofNIC: call.parameter("name"), request.vlan))
     },
+    Route(.PUT, "/v1/nics/{name}/guards", body: .json) { call throws(ControlError) in
+      let request = try call.decode(NICGuardsRequest.self)
+      return .value(try await call.control.setGuards(ofNIC: call.parameter("name"), request))
+    },
     Route(.POST, "/v1/nics/{name}/capture", body: .json) { call throws(ControlError) in
       let request = try call.decode(NICCaptureRequest.self)
       try request.check()

@@ -47,6 +47,7 @@ public protocol VirtualMachineControl: Sendable {
   func connectNIC(_ name: String, _ request: NICConnectionRequest) async throws(ControlError) -> AttachedAdapter
   func setLink(ofNIC name: String, _ link: AttachedAdapter.Link) async throws(ControlError) -> AttachedAdapter
   func setVLAN(ofNIC name: String, _ vlan: String) async throws(ControlError) -> AttachedAdapter
+  func setGuards(ofNIC name: String, _ request: NICGuardsRequest) async throws(ControlError) -> AttachedAdapter
   /// The path is absolute. `.wrongState` for an adapter that is not connected or captured already; `.alreadyExists` for
   /// a file that is there, unless `overwrite`.
   func startCapture(ofNIC name: String, _ request: NICCaptureRequest) async throws(ControlError) -> AdapterCapture

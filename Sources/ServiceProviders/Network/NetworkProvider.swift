@@ -11,7 +11,7 @@ import VMBus
 ///
 /// Linux waits for most answers without end, so whatever a guest asks in a form that can be told is answered.
 public struct NetworkProvider: Sendable {
-  public let configuration: NetworkConfiguration
+  public private(set) var configuration: NetworkConfiguration
   public internal(set) var settings: NetworkSettings
   public internal(set) var isLinkUp: Bool
   /// In bits per second.
@@ -37,6 +37,9 @@ public struct NetworkProvider: Sendable {
     offloads.receiveCoalescing = false
     settings = NetworkSettings(address: configuration.address)
   }
+
+  /// Whether the guest may take another address from now on. The one that it has stays.
+  public mutating func allowAddressChange(_ isAllowed: Bool) { configuration.allowsAddressChange = isAllowed }
 
   // MARK: Channels
 

@@ -53,6 +53,19 @@ extension VirtualMachine {
     return now
   }
 
+  public func setGuards(
+    ofNIC name: String, _ request: NICGuardsRequest
+  ) async throws(ControlError) -> AttachedAdapter {
+    let now = AttachedAdapter(
+      try await change { [network] () throws(ControlError) in try network.setGuards(request, of: name) })
+    let words = [
+      ("spoofing", now.spoofing), ("isolated", now.isolated), ("router-guard", now.routerGuard),
+      ("dhcp-guard", now.dhcpGuard),
+    ].map { "\($0) \($1 ? "yes" : "no")" }
+    record("guards", name, "its guards are \(words.joined(separator: ", "))")
+    return now
+  }
+
   public func startCapture(
     ofNIC name: String, _ request: NICCaptureRequest
   ) async throws(ControlError) -> AdapterCapture {

@@ -326,6 +326,8 @@ final class LegacyAdapter: NetworkDevice, SwitchPortSink {
 
   var connection: (any SwitchConnection)? { plug.withLock { $0.connection } }
   func setLink(isUp: Bool) { state.withLock { $0.controller.isLinkUp = isUp } }
+  /// A guest sets its filter only; what it sends is the switch's to judge.
+  func allowAddressChange(_ isAllowed: Bool) {}
   var isLinkUp: Bool { state.withLock { $0.controller.isLinkUp } }
   var channelCount: Int { 0 }
   var statistics: NetworkStatistics { state.withLock { $0.statistics } }

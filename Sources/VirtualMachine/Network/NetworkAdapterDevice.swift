@@ -234,6 +234,10 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
     }
   }
 
+  func allowAddressChange(_ isAllowed: Bool) {
+    state.withLock { $0.provider.allowAddressChange(isAllowed) }
+  }
+
   var isLinkUp: Bool { state.withLock { $0.provider.isLinkUp } }
   var statistics: NetworkStatistics { state.withLock { Self.statistics($0) } }
   var channelCount: Int { withChannels { $0.openCount } }

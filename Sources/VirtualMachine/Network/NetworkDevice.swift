@@ -22,6 +22,8 @@ protocol NetworkDevice: AnyObject, Sendable {
   ) throws(SwitchError) -> (any SwitchConnection)?
   var connection: (any SwitchConnection)? { get }
   func setLink(isUp: Bool)
+  /// Whether the guest may take another address.
+  func allowAddressChange(_ isAllowed: Bool)
   var isLinkUp: Bool { get }
 
   /// Open ones; 0 of an emulated adapter.

@@ -233,15 +233,33 @@ final class NetworkGroup: Sendable {
   }
 
   func setVLAN(_ vlan: VLANMode, of name: String) throws(ControlError) -> NetworkAdapterReport {
+    try setPort(of: name, "VLAN") { $0.vlan = vlan }
+  }
+
+  /// What is nil stays as it is.
+  func setGuards(_ guards: NICGuardsRequest, of name: String) throws(ControlError) -> NetworkAdapterReport {
+    try setPort(of: name, "guards") { configuration in
+      configuration.allowsSpoofing = guards.spoofing ?? configuration.allowsSpoofing
+      configuration.isIsolated = guards.isolated ?? configuration.isIsolated
+      configuration.guardsRouters = guards.routerGuard ?? configuration.guardsRouters
+      configuration.guardsDHCP = guards.dhcpGuard ?? configuration.guardsDHCP
+    }
+  }
+
+  /// Changes what an adapter's port is held to.
+  private func setPort(
+    of name: String, _ what: String, _ change: (inout NetworkAdapterConfiguration) -> Void
+  ) throws(ControlError) -> NetworkAdapterReport {
     try changes.withLock { ways throws(ControlError) in
       let old = try find(name)
       var entry = old
-      entry.configuration.vlan = vlan
+      change(&entry.configuration)
+      guard entry.configuration != old.configuration else { return report(old) }
       if case .switch = entry.configuration.connection {
         // The other switch judges the port, and is told when it is plugged in.
         guard case .here = place else {
           throw ControlError(
-            .hostUnsupported, "the software machine cannot change the VLAN of \(name) at a switch while it runs",
+            .hostUnsupported, "the software machine cannot change the \(what) of \(name) at a switch while it runs",
             remedy: "change it at the switch's port, or give it to `lis run`")
         }
         unplug(old, &ways)
@@ -262,6 +280,7 @@ final class NetworkGroup: Sendable {
           throw ControlError(error)
         }
       }
+      entry.device.allowAddressChange(entry.configuration.allowsSpoofing)
       keep(entry)
       return report(entry)
     }

@@ -4,6 +4,11 @@ public import ControlAPI
 public import VirtualSwitch
 
 extension PortVLAN {
+  /// From the words that people write: `untagged`, `access 5`, `trunk 1-10,20 native 1`.
+  public init(words: String, from source: String) throws(ConfigurationError) {
+    self.init(try VLANMode(words: words, from: source))
+  }
+
   public init(_ mode: VLANMode) {
     switch mode {
     case .untagged: self.init(mode: .untagged)

@@ -10,7 +10,10 @@ struct SwitchCommand: AsyncParsableCommand {
       A switch is a process of its own, which `create` starts and `remove` ends. VLANs, addresses and guards of each port \
       are the switch's to enforce; docs/openapi-switch.yaml has its API.
       """,
-    subcommands: [SwitchCreate.self, SwitchList.self, SwitchShow.self, SwitchRemove.self, SwitchServe.self])
+    subcommands: [
+      SwitchCreate.self, SwitchList.self, SwitchShow.self, SwitchPorts.self, SwitchVLAN.self, SwitchGuard.self,
+      SwitchCaptureCommand.self, SwitchRemove.self, SwitchServe.self,
+    ])
 }
 
 /// The switch that a command is for.

@@ -16,7 +16,7 @@ struct VMNICCommand: AsyncParsableCommand {
       """,
     subcommands: [
       VMNICList.self, VMNICAdd.self, VMNICRemove.self, VMNICConnect.self, VMNICDisconnect.self, VMNICLink.self,
-      VMNICVLAN.self, VMNICCapture.self,
+      VMNICVLAN.self, VMNICGuard.self, VMNICCapture.self,
     ])
 }
 
