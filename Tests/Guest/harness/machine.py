@@ -76,7 +76,7 @@ class Machine:
         """The kernel unpacks archives one after the other, so further files are one more archive at the end."""
         archive = image.Archive()
         for name, data in files.items():
-            archive.add(name, stat.S_IFREG | 0o644, data)
+            archive.add(name, stat.S_IFREG | (0o755 if data[:4] == b"\x7fELF" else 0o644), data)
         path = self.folder / "initramfs.cpio"
         path.write_bytes(initramfs.read_bytes() + archive.bytes())
         return path
