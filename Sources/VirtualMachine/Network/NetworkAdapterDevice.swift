@@ -27,10 +27,24 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
     var past = NetworkStatistics()
   }
 
-  /// Who gets a frame.
-  private struct Routes {
-    var runners = [NetworkRunner?](repeating: nil, count: 64)
-    var scaling: NetworkScaling?
+  /// Who gets a frame. Does not change, so that whoever brings one takes a reference and copies nothing.
+  private final class Routes: Sendable {
+    static let count = 64
+    let runners: [NetworkRunner?]
+    let scaling: NetworkScaling?
+
+    init(_ runners: [NetworkRunner?] = Array(repeating: nil, count: count), _ scaling: NetworkScaling? = nil) {
+      self.runners = runners
+      self.scaling = scaling
+    }
+
+    func with(_ runner: NetworkRunner?, at index: UInt16) -> Routes {
+      var runners = runners
+      runners[Int(index)] = runner
+      return Routes(runners, scaling)
+    }
+
+    func with(_ scaling: NetworkScaling?) -> Routes { Routes(runners, scaling) }
   }
 
   private struct Plug {
@@ -109,7 +123,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
           throw error
         }
         state.channels.opened(index, runner, at: opening.connection)
-        routes.withLock { $0.runners[Int(index)] = runner }
+        routes.withLock { $0 = $0.with(runner, at: index) }
       } catch {
         state.provider.channelClosed(index, effects: &effects)
         return false
@@ -122,7 +136,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
   func close(_ channel: ChannelID) -> ChannelClosing {
     let closing = state.withLock { state -> DeviceChannels<NetworkRunner>.Closing? in
       guard let closing = state.channels.beginClosing(channel) else { return nil }
-      routes.withLock { $0.runners[Int(closing.index)] = nil }
+      routes.withLock { $0 = $0.with(nil, at: closing.index) }
       return closing
     }
     guard let closing else { return .closed() }
@@ -194,7 +208,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
       case .withdrawSubChannels: break
       case .order(let order, let channels): for index in channels { state.channels[index]?.order(order) }
       case .settingsChanged(let settings):
-        routes.withLock { $0.scaling = settings.scaling }
+        routes.withLock { $0 = $0.with(settings.scaling) }
         // It takes the lock of the switch, whose readers wait for nothing of this adapter's but its runners.
         plug.withLock { $0.connection }?.set(Self.capabilities(settings))
       case .addressChanged(let address): report(.addressChanged(address))
@@ -251,27 +265,26 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
     let layout = FrameLayout(header)
     var hash: UInt32?
     var index: UInt16 = 0
-    let scaling = routes.withLock { $0.scaling }
-    if let selected = scaling?.select(layout, header) {
+    let routes = routes.withLock { $0 }
+    if let selected = routes.scaling?.select(layout, header) {
       index = selected.channel
       hash = selected.hash
     }
-    let runner = routes.withLock { routes in
-      // Until all channels that the guest's table names are open, the first takes their part.
-      if index >= 64 || routes.runners[Int(index)] == nil { index = 0 }
-      return routes.runners[Int(index)]
-    }
-    guard let runner, runner.accept(frame, hash: hash) else { return false }
+    // Until all channels that the guest's table names are open, the first takes their part.
+    if index >= Routes.count || routes.runners[Int(index)] == nil { index = 0 }
+    guard let runner = routes.runners[Int(index)], runner.accept(frame, hash: hash) else { return false }
     touched.bitwiseOr(1 << UInt64(index), ordering: .releasing)
     return true
   }
 
   func endBurst() {
     var bits = touched.exchange(0, ordering: .acquiring)
+    guard bits != 0 else { return }
+    let routes = routes.withLock { $0 }
     while bits != 0 {
       let index = bits.trailingZeroBitCount
       bits &= bits &- 1
-      routes.withLock { $0.runners[index] }?.deliver()
+      routes.runners[index]?.deliver()
     }
   }
 }
