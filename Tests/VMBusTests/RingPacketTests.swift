@@ -127,7 +127,7 @@ import Testing
   }
 
   /// Also across the end of the data area, and never behind what was given back already.
-  @Test(arguments: [0, 4064]) func putBackIsReadAgain(start: UInt32) throws {
+  @Test(arguments: [0, 4064] as [UInt32]) func putBackIsReadAgain(start: UInt32) throws {
     let ring = RingFixture()
     ring.start(at: start)
     var writer = try ring.writer()
