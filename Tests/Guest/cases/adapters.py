@@ -18,7 +18,7 @@ from harness.suite import case, expect, expect_equal
 SKIPPED = "skipped: a TAP device can be made by root only, and where /dev/net/tun is"
 SECOND_HOST, SECOND_GUEST = "10.78.0.1", "10.78.0.2"
 # Busybox's shell prefers its own programs to those of these names.
-IP, TC, BRIDGE, PING = (f"/{traffic.FOLDER}/{name}" for name in ["ip", "tc", "bridge", "ping"])
+IP, TC, BRIDGE, PING, IPERF = (f"/{traffic.FOLDER}/{name}" for name in ["ip", "tc", "bridge", "ping", "iperf3"])
 
 
 def device(letter):
@@ -203,7 +203,7 @@ def in_depth(suite, guest, processors=4):
             with subprocess.Popen([program, "-s", "-1", "-B", HOST], env={**os.environ, **variables},
                                   stdout=subprocess.DEVNULL) as listener:
                 time.sleep(1)
-                sh(f"(iperf3 -c {HOST} -P 8 -t 45 >/tmp/iperf 2>&1; echo $? >/tmp/iperf.code) &")
+                sh(f"({IPERF} -c {HOST} -P 8 -t 45 >/tmp/iperf 2>&1; echo $? >/tmp/iperf.code) &")
                 for count in [1, 2, 3, 4, 2, 4]:
                     time.sleep(3)
                     sh(f"ethtool -L eth0 combined {count}")
@@ -218,7 +218,7 @@ def in_depth(suite, guest, processors=4):
                                   stdout=subprocess.DEVNULL) as listener:
                 time.sleep(1)
                 before = queues("tx"), queues("rx")
-                sh(f"iperf3 -c {HOST} -P 16 -t {seconds} --bidir >/tmp/iperf 2>&1 || cat /tmp/iperf", timeout=120)
+                sh(f"{IPERF} -c {HOST} -P 16 -t {seconds} --bidir >/tmp/iperf 2>&1 || cat /tmp/iperf", timeout=120)
                 listener.wait(30)
                 after = queues("tx"), queues("rx")
                 return [[new - old for old, new in zip(*pair)] for pair in zip(before, after)]
