@@ -2,6 +2,7 @@
 """Network adapters in depth: changes while the machine runs, hot plug under traffic, large frames, channels, scaling, a
 VLAN-filtering bridge and a bad cable. With Debian's ethtool, iproute2 and iperf3 in the guests."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -43,6 +44,20 @@ def longest_gap(text, interval):
     numbers = [int(number) for number in re.findall(r"seq=(\d+)", text)]
     expect(len(numbers) > 10, f"{len(numbers)} answers: {text[-300:]}")
     return max(second - first for first, second in zip(numbers, numbers[1:])) * interval, len(numbers)
+
+
+@contextlib.contextmanager
+def listener():
+    """iperf3 on this host, for one client."""
+    program, variables = traffic.host("iperf3")
+    with subprocess.Popen([program, "-s", "-1", "-B", HOST], env={**os.environ, **variables},
+                          stdout=subprocess.DEVNULL) as process:
+        try:
+            time.sleep(1)
+            yield
+            process.wait(30)
+        finally:
+            process.kill()
 
 
 @case("adapters change while the machine runs 6.1-cloud", depth="full", guest="6.1-cloud")
@@ -198,11 +213,8 @@ def in_depth(suite, guest, processors=4):
                           timeout=300).split()
                 expect_equal(lost, [], f"lost with large send {state}")
             sh(f"! {PING} -M do -c 1 -W 2 -s 8973 {HOST} >/dev/null 2>&1; ethtool -K eth0 tso on")
-        program, variables = traffic.host("iperf3")
         with suite.check("channels from 1 to 4 and back while iperf3 runs"):
-            with subprocess.Popen([program, "-s", "-1", "-B", HOST], env={**os.environ, **variables},
-                                  stdout=subprocess.DEVNULL) as listener:
-                time.sleep(1)
+            with listener():
                 sh(f"({IPERF} -c {HOST} -P 8 -t 45 >/tmp/iperf 2>&1; echo $? >/tmp/iperf.code) &")
                 for count in [1, 2, 3, 4, 2, 4]:
                     time.sleep(3)
@@ -211,15 +223,11 @@ def in_depth(suite, guest, processors=4):
                 sh("for i in $(seq 90); do [ -e /tmp/iperf.code ] && exit 0; sleep 1; done; exit 1", timeout=180)
                 expect_equal(sh("cat /tmp/iperf.code").strip(), "0", f"iperf3: {sh('tail -3 /tmp/iperf')}")
                 suite.note(sh("grep SUM /tmp/iperf | tail -2").strip())
-                listener.wait(30)
 
         def receive(seconds):
-            with subprocess.Popen([program, "-s", "-1", "-B", HOST], env={**os.environ, **variables},
-                                  stdout=subprocess.DEVNULL) as listener:
-                time.sleep(1)
+            with listener():
                 before = queues("tx"), queues("rx")
                 sh(f"{IPERF} -c {HOST} -P 16 -t {seconds} --bidir >/tmp/iperf 2>&1 || cat /tmp/iperf", timeout=120)
-                listener.wait(30)
                 after = queues("tx"), queues("rx")
                 return [[new - old for old, new in zip(*pair)] for pair in zip(before, after)]
         with suite.check("every queue is used both ways"):
