@@ -24,6 +24,12 @@ let package = Package(
         .product(name: "HostSystem", package: "swift-lis"),
       ], swiftSettings: settings),
     .executableTarget(
+      name: "DiskBench",
+      dependencies: [
+        .product(name: "VMBus", package: "swift-lis"), .product(name: "DeviceProtocols", package: "swift-lis"),
+        .product(name: "VirtualDisks", package: "swift-lis"),
+      ], swiftSettings: settings),
+    .executableTarget(
       name: "StorageBench",
       dependencies: [
         "CAllocationCount",
