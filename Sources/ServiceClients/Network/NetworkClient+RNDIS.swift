@@ -220,7 +220,7 @@ extension NetworkClient {
       // One can do without.
       case .disableScaling, .setScaling, .changeOffloads: return nil
       case .changeAddress:
-        if status == .success { address = wantedAddress } else { wantedAddress = address }
+        if status == .success { address = wantedAddress }
         return nil
       default: return status == .success ? nil : .refused
       }
