@@ -159,7 +159,7 @@ import VMBus
   @Test func aHundredShutdowns() throws {
     var client = ShutdownClient()
     let request = try packet(of: ShutdownProvider()) {
-      $0.request(.powerOff, id: 1, clock.now)
+      $0.request(ShutdownRequest(.powerOff), id: 1, clock.now)
     } negotiate: { (bytes: inout MutableRawSpan) throws(ClientFault) in
       _ = try client.receive(&bytes)
     }

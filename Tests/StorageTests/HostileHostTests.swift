@@ -100,12 +100,11 @@ import VMBus
         bench.end(Self.answer(srb: 0x84, scsi: 2, sense: sense, senseLength: length), id: id)?.rawSense)
       let count = min(Int(length), 20)
       #expect(raw.byteCount == UInt8(count))
-      let bytes = (0..<20).map { index in
-        index < 8
-          ? UInt8(truncatingIfNeeded: raw.low >> UInt64(8 * index))
-          : index < 16
-            ? UInt8(truncatingIfNeeded: raw.high >> UInt64(8 * (index - 8)))
-            : UInt8(truncatingIfNeeded: raw.last >> UInt32(8 * (index - 16)))
+      // In steps that the compiler can follow in good time.
+      let words: [UInt64] = [raw.low, raw.high, UInt64(raw.last)]
+      let bytes: [UInt8] = (0..<20).map { (index: Int) -> UInt8 in
+        let shift = UInt64(8 * (index % 8))
+        return UInt8(truncatingIfNeeded: words[index / 8] >> shift)
       }
       #expect(bytes == Array(sense.prefix(count)) + Array(repeating: 0, count: 20 - count), "\(length)")
     }
