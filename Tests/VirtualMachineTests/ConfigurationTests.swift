@@ -82,7 +82,7 @@ import Testing
     (
       "kernel: k\ncolour: red\n",
       "web.yaml:2: unknown key \"colour\"; known keys are name, processors, memory, kernel, initramfs, command-line, "
-        + "serial, vmbus-version, accelerator, on-crash, services, kvp, disks, dvds, ide, nics"
+        + "serial, vmbus-version, accelerator, on-crash, services, kvp, disks, dvds, ide, nics, legacy-nics"
     ),
     ("kernel: k\nkernel: j\n", "web.yaml:2: key \"kernel\" is given twice; remove one of them"),
     ("kernel: k\nprocessors: 0\n", "web.yaml:2: \"0\" is not a number of processors; use 1 to 8"),

@@ -131,7 +131,8 @@ import VirtualDisks
       var effects: [StorageEffect] = []
       let channel = owner.provider.withLock { $0.channelOpened(index, effects: &effects) }
       try runner.start(
-        channel, StorageDriver.hostRings(guest.memory), memory: guest.memory, slots: configuration.slotsPerChannel, owner: owner,
+        channel, StorageDriver.hostRings(guest.memory), memory: guest.memory, slots: configuration.slotsPerChannel,
+        owner: owner,
         prepare: {}, signal: { [interrupt = guest.interrupt] _ in interrupt.signal() })
       guest.runner = runner
       guests.append(guest)
