@@ -11,9 +11,9 @@ enum BusWalkTarget {
     let isHostile = !script.oneIn(4)
     var walk = BusWalk(decisions: ScriptDecisions(script: script), maximumVersion: version, isHostile: isHostile)
     while !walk.decisions.script.isEmpty {
-      if let problem = walk.step() { preconditionFailure(problem) }
+      if let problem = walk.step() { violated(problem) }
     }
-    if let problem = isHostile ? walk.freshStart() : walk.settle() { preconditionFailure(problem) }
+    if let problem = isHostile ? walk.freshStart() : walk.settle() { violated(problem) }
   }
 }
 

@@ -17,11 +17,11 @@ enum NetworkTargets {
     let isHostile = !script.oneIn(4)
     var walk = NetworkWalk(decisions: ScriptDecisions(script: script), version: version, isHostile: isHostile)
     // Connected, in most cases.
-    if walk.decisions.choice(8) > 0, let problem = walk.step() ?? walk.settle() { preconditionFailure(problem) }
+    if walk.decisions.choice(8) > 0, let problem = walk.step() ?? walk.settle() { violated(problem) }
     while !walk.decisions.script.isEmpty {
-      if let problem = walk.step() { preconditionFailure(problem) }
+      if let problem = walk.step() { violated(problem) }
     }
-    if let problem = walk.settle() { preconditionFailure(problem) }
+    if let problem = walk.settle() { violated(problem) }
   }
 
   /// NVSP messages and RNDIS requests in any order: each packet that wants an answer gets one, RNDIS at most one too.
@@ -319,7 +319,7 @@ enum NetworkTargets {
       precondition(frames <= 64)
       port.channel.complete(batch)
     }
-    if let problem = port.channel.checkInvariants() { preconditionFailure(problem) }
+    if let problem = port.channel.checkInvariants() { violated(problem) }
   }
 
   private func check(_ frame: inout TransmitFrame, _ packet: RawSpan) {
@@ -369,7 +369,7 @@ enum NetworkTargets {
       preconditionFailure("\(error)")
     }
     precondition(owed.isEmpty, "a packet without an answer")
-    if let problem = port.channel.checkInvariants() { preconditionFailure(problem) }
+    if let problem = port.channel.checkInvariants() { violated(problem) }
     while script.oneIn(2), let id = sent.popLast() { giveBack(id) }
     if script.oneIn(16) { giveBack(script.word64()) }
   }
@@ -380,7 +380,7 @@ enum NetworkTargets {
     let packet = Packet(
       type: .completion, completionRequested: false, transactionID: id, payloadOffset: 16, byteCount: 24)
     _ = port.channel.receive(packet, in: unsafe bytes.span.bytes, memory: memory)
-    if let problem = port.channel.checkInvariants() { preconditionFailure(problem) }
+    if let problem = port.channel.checkInvariants() { violated(problem) }
   }
 }
 

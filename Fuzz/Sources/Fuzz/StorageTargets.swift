@@ -18,9 +18,9 @@ enum StorageTargets {
     var walk = StorageWalk(
       decisions: ScriptDecisions(script: script), maximumVersion: version, isHostile: isHostile)
     while !walk.decisions.script.isEmpty {
-      if let problem = walk.step() { preconditionFailure(problem) }
+      if let problem = walk.step() { violated(problem) }
     }
-    if let problem = walk.settle() { preconditionFailure(problem) }
+    if let problem = walk.settle() { violated(problem) }
   }
 
   /// The guest's end against a host that answers what was sent, mostly in the right form.

@@ -30,7 +30,10 @@ enum VHDTarget {
     ImageUse.use(damaged, &script, steps: 16, discardUnit: 4096)
     try? damaged.close()
     // What was usable stays usable.
-    if !store.isReadOnly { precondition((try? VHDImage(CrashStore(store.contents), parent: parent)) != nil) }
+    guard !store.isReadOnly else { return }
+    do { _ = try VHDImage(CrashStore(store.contents), parent: parent) } catch {
+      violated("not usable any more: \(error)")
+    }
   }
 
   private static func parent(_ size: UInt64, _ script: inout Script) -> VHDImage? {

@@ -94,6 +94,16 @@ struct VHDDynamicHeader: Equatable, Sendable {
     return bytes.bytes
   }
 
+  /// A header's bytes with its table in another place. All the others stay as they are: what some program has left where
+  /// this type has no field counts in the checksum.
+  static func moved(_ sectors: [UInt8], tableOffset: UInt64, tableEntries: UInt32) -> [UInt8] {
+    var bytes = BigEndianBytes(sectors)
+    bytes.write(tableOffset, at: 16)
+    bytes.write(tableEntries, at: 28)
+    bytes.write(bytes.checksum(except: 36), at: 36)
+    return bytes.bytes
+  }
+
   /// Bytes of a block's sector bitmap: one bit a sector, whole sectors.
   var bitmapBytes: UInt64 { UInt64(Self.bitmapByteCount(sectors: Int(blockSize / 512))) }
   static func bitmapByteCount(sectors: Int) -> Int { (sectors / 8 + 511) / 512 * 512 }

@@ -130,7 +130,11 @@ extension VHDImage {
       state.structure.footerOffset = end
       state.structure.fileByteCount = end + 512
       state.structure.dataEnd = end
-      try store.write(Array(header.encoded().prefix(512)), at: state.structure.footer.dataOffset)
+      let place = state.structure.footer.dataOffset
+      let sectors = VHDDynamicHeader.moved(
+        try store.bytes(at: place, count: VHDDynamicHeader.byteCount), tableOffset: header.tableOffset,
+        tableEntries: header.tableEntries)
+      try store.write(Array(sectors.prefix(512)), at: place)
       try store.flush()
     }
     state.structure.header = header

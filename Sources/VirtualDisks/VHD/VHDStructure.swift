@@ -75,8 +75,10 @@ struct VHDStructure: Sendable {
     var used = UsedRanges(
       [("footer copy", 0..<512), ("dynamic disk header", footer.dataOffset..<footer.dataOffset + 1024)])
     used.add("block allocation table", header.tableOffset..<header.tableOffset + header.tableBytes)
+    try reader.checkApart(used)
     if footer.kind == .differencing {
       parentPaths = try reader.parentPaths(header, &used, fileByteCount: fileByteCount)
+      try reader.checkApart(used)
     }
     let lastByte = if case .success = last { end } else { fileByteCount }
     dataEnd = try reader.checkBlocks(table, header, used, end: lastByte)
@@ -91,6 +93,9 @@ struct VHDStructure: Sendable {
 
 /// Named ranges of the file that hold metadata.
 struct UsedRanges {
+  /// The footer's copy, the header and the table, in front of the paths.
+  static let writtenCount = 3
+
   var ranges: [(name: String, range: Range<UInt64>)]
   init(_ ranges: [(String, Range<UInt64>)]) { self.ranges = ranges.map { (name: $0.0, range: $0.1) } }
   mutating func add(_ name: String, _ range: Range<UInt64>) { ranges.append((name, range)) }
@@ -169,6 +174,17 @@ private struct VHDReader {
     }
     if let name = VHDParentLocator.text(header.parentName) { absolute.append(name) }
     return relative + absolute
+  }
+
+  /// What is written must lie in nobody else's place: a table over the header would change it. Paths, which are only read,
+  /// may share theirs.
+  func checkApart(_ used: UsedRanges) throws(ImageError) {
+    for (index, one) in used.ranges.enumerated() {
+      for (other, two) in used.ranges[..<index].enumerated() where other < UsedRanges.writtenCount {
+        guard one.range.overlaps(two.range) else { continue }
+        throw error(one.name, at: one.range.lowerBound, .damaged("it overlaps the \(two.name)"))
+      }
+    }
   }
 
   /// Where the last of metadata and blocks ends. No block may reach beyond `end`, into metadata or into another block.

@@ -139,6 +139,12 @@ import Testing
 
   @Test func tableOverTheHeaders() throws {
     #expect(try header { $0.tableOffset = 512 } != nil)
+    // What follows the end of the parent's name looks like two free entries: a block written would break the checksum.
+    var contents = try VHDBench.make(.dynamic, 512 << 10).contents
+    var sectors = BigEndianBytes(try #require(contents.bytes(at: 512, count: 1024)))
+    sectors.write(UInt64.max, at: 512)
+    contents.write(VHDDynamicHeader.moved(sectors.bytes, tableOffset: 1024, tableEntries: 2), at: 512)
+    #expect(refusal(contents)?.structure == "block allocation table")
   }
 
   @Test func tableOfManyEntries() throws {

@@ -214,6 +214,25 @@ import Testing
       #expect(try again.bytes(at: block, count: 512) == [UInt8](repeating: 2, count: 512))
     }
   }
+
+  /// Found by the fuzzer: only the header's first sector is written when the table moves, and its checksum is over both.
+  @Test func aLongerTableLeavesWhatOthersWroteIntoTheHeader() throws {
+    let store = try VHDBench.make(.dynamic, 1 << 20)
+    var contents = store.contents
+    var sectors = BigEndianBytes(try #require(contents.bytes(at: 512, count: 1024)))
+    sectors.write([7, 7, 7], at: 900)
+    sectors.write(sectors.checksum(except: 36), at: 36)
+    contents.write(sectors.bytes, at: 512)
+    let strange = VHDBench.copy(contents)
+    let image = try VHDImage(strange)
+    try image.write([UInt8](repeating: 3, count: 512), at: 4096)
+    try image.resize(to: 1 << 30)
+    try image.close()
+    let again = try VHDImage(VHDBench.copy(strange.contents))
+    #expect(again.information.virtualByteCount == 1 << 30)
+    #expect(try again.bytes(at: 4096, count: 512) == [UInt8](repeating: 3, count: 512))
+    #expect(strange.contents.bytes(at: 512 + 900, count: 3) == [7, 7, 7])
+  }
 }
 
 struct TestFailure: Error, CustomStringConvertible {
