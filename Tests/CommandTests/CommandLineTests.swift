@@ -178,8 +178,9 @@ import VirtualMachine
     }
     let capture = try parse(
       VMNICCapture.self, "vm", "nic", "capture", "web", "nic0", "a.pcapng", "--snap-length", "64", "--overwrite")
-    #expect(capture.path == "a.pcapng" && capture.snapLength == 64 && capture.overwrite && !capture.stop)
-    #expect(try parse(VMNICCapture.self, "vm", "nic", "capture", "web", "nic0", "--stop").stop)
+    #expect(capture.path == "a.pcapng" && capture.capture.snapLength == 64)
+    #expect(capture.capture.overwrite && !capture.capture.stop)
+    #expect(try parse(VMNICCapture.self, "vm", "nic", "capture", "web", "nic0", "--stop").capture.stop)
     _ = try parse(VMNICList.self, "vm", "nic", "list", "web", "--format", "json")
     _ = try parse(VMNMI.self, "vm", "nmi", "web")
     _ = try parse(VMThaw.self, "vm", "thaw", "web")

@@ -71,7 +71,7 @@ import VirtualSwitch
     #expect(guards.guards.spoofing == .no && guards.guards.dhcpGuard == .yes && guards.guards.isolated == nil)
     let capture = try #require(
       try Lis.parseAsRoot(["switch", "capture", "lab", "f", "--port", "a", "--port", "b"]) as? SwitchCaptureCommand)
-    #expect(capture.ports == ["a", "b"] && !capture.stop)
+    #expect(capture.ports == ["a", "b"] && !capture.capture.stop)
     #expect(try Lis.parseAsRoot(["switch", "ports", "lab"]) is SwitchPorts)
     #expect(try Lis.parseAsRoot(["vm", "nic", "guard", "web", "nic0", "--isolated", "yes"]) is VMNICGuard)
     for words in [

@@ -26,39 +26,28 @@ struct SwitchCaptureCommand: ControlCommand {
   @Option(name: .customLong("port"), help: ArgumentHelp("A port; may be repeated (default: all).", valueName: "port"))
   var ports: [String] = []
 
-  @Flag(help: "End the capture; when the command returns, the file is whole.")
-  var stop = false
-
-  @Option(help: ArgumentHelp("Bytes of each frame to keep, 64 to 262144 (default: all).", valueName: "bytes"))
-  var snapLength: Int?
-
-  @Flag(help: "Write over a file that exists.")
-  var overwrite = false
-
+  @OptionGroup var capture: CaptureOptions
   @OptionGroup var format: FormatOption
 
   func validate() throws {
-    guard !stop || snapLength == nil && !overwrite && ports.isEmpty else {
+    guard !capture.stop || capture.snapLength == nil && !capture.overwrite && ports.isEmpty else {
       throw ValidationError("--port, --snap-length and --overwrite are for the start of a capture.")
-    }
-    if let snapLength, !NICCaptureRequest.snapLengths.contains(snapLength) {
-      throw ValidationError("--snap-length is \(snapLength); use 64 to 262144.")
     }
   }
 
   func perform() async throws(ControlError) {
     let client = SwitchClient(target.name)
     let file = FilePath.absolute(path)
-    let capture: SwitchCapture
-    if stop {
-      capture = try await client.stopCapture(file)
+    let answer: SwitchCapture
+    if capture.stop {
+      answer = try await client.stopCapture(file)
     } else {
-      guard unsafe overwrite || access(file, F_OK) != 0 else {
+      guard unsafe capture.overwrite || access(file, F_OK) != 0 else {
         throw ControlError(.alreadyExists, "\(file) exists", remedy: "use --overwrite, or name another file")
       }
-      capture = try await client.startCapture(
-        SwitchCaptureRequest(path: file, ports: ports.isEmpty ? nil : ports, snapLength: snapLength))
+      answer = try await client.startCapture(
+        SwitchCaptureRequest(path: file, ports: ports.isEmpty ? nil : ports, snapLength: capture.snapLength))
     }
-    StandardOutput.write(format.rendering.capture(AdapterCapture(capture)))
+    StandardOutput.write(format.rendering.capture(AdapterCapture(answer)))
   }
 }

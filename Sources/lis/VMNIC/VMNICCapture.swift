@@ -21,39 +21,28 @@ struct VMNICCapture: ControlCommand {
   @Argument(help: ArgumentHelp("The file to write.", valueName: "file"), completion: .file(extensions: ["pcapng"]))
   var path: String?
 
-  @Flag(help: "End the capture; when the command returns, the file is whole.")
-  var stop = false
-
-  @Option(help: ArgumentHelp("Bytes of each frame to keep, 64 to 262144 (default: all).", valueName: "bytes"))
-  var snapLength: Int?
-
-  @Flag(help: "Write over a file that exists.")
-  var overwrite = false
-
+  @OptionGroup var capture: CaptureOptions
   @OptionGroup var format: FormatOption
 
   func validate() throws {
-    guard stop == (path == nil) else {
-      throw ValidationError(stop ? "With --stop no file is named." : "Name a file, or use --stop.")
+    guard capture.stop == (path == nil) else {
+      throw ValidationError(capture.stop ? "With --stop no file is named." : "Name a file, or use --stop.")
     }
-    guard !stop || snapLength == nil && !overwrite else {
+    guard !capture.stop || capture.snapLength == nil && !capture.overwrite else {
       throw ValidationError("--snap-length and --overwrite are for the start of a capture.")
-    }
-    if let snapLength, !NICCaptureRequest.snapLengths.contains(snapLength) {
-      throw ValidationError("--snap-length is \(snapLength); use 64 to 262144.")
     }
   }
 
   func perform() async throws(ControlError) {
     let client = nic.machine.client
-    let capture: AdapterCapture
+    let answer: AdapterCapture
     if let path {
       let request = NICCaptureRequest(
-        path: FilePath.absolute(path), snapLength: snapLength, overwrite: overwrite ? true : nil)
-      capture = try await client.startCapture(ofNIC: nic.name, request)
+        path: FilePath.absolute(path), snapLength: capture.snapLength, overwrite: capture.overwrite ? true : nil)
+      answer = try await client.startCapture(ofNIC: nic.name, request)
     } else {
-      capture = try await client.stopCapture(ofNIC: nic.name)
+      answer = try await client.stopCapture(ofNIC: nic.name)
     }
-    StandardOutput.write(format.rendering.capture(capture))
+    StandardOutput.write(format.rendering.capture(answer))
   }
 }

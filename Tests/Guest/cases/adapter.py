@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 
-from harness import image, modules
+from harness import image
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
 
@@ -226,14 +226,13 @@ def hostile_host(suite, guest):
     if not ours_for(suite, guest):
         return
     release = image.release(guest)
-    found = [path for path in sorted(suite.ours.folder.rglob("lis_hostile.ko"))
-             if modules.vermagic(path.read_bytes()).split(" ")[0] == release]
-    if not found or not can_make_taps():
+    hostile = suite.ours.file("lis_hostile", release)
+    if not hostile or not can_make_taps():
         suite.note(f"not run: needs lis_hostile.ko for {release} in the folder of --modules, and a TAP device")
         return
     with tap(f"lh{os.getpid() % 10000}") as device, \
             Machine(suite, guest, processors=2, network=True, daemons=False,
-                    files={"root/hostile.ko": found[0].read_bytes()}, options=["--nic", f"tap:{device}"]) as vm:
+                    files={"root/hostile.ko": hostile}, options=["--nic", f"tap:{device}"]) as vm:
         up(vm)
         vm.check_modules(["hv_netvsc"])
         reaches(vm)

@@ -7,7 +7,7 @@ import subprocess
 
 from cases.disks import attached, create, drivers, folder
 from cases.raid import fio
-from harness import image, modules
+from harness import image
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
 
@@ -185,13 +185,12 @@ def hostile_host(suite, guest):
     if not ours_for(suite, guest):
         return
     wanted = image.release(guest)
-    found = [path for path in sorted(suite.ours.folder.rglob("lis_hostile.ko"))
-             if modules.vermagic(path.read_bytes()).split(" ")[0] == wanted]
-    if not found:
+    hostile = suite.ours.file("lis_hostile", wanted)
+    if not hostile:
         suite.note(f"not run: no lis_hostile.ko for {wanted} in the folder of --modules")
         return
     place = folder(suite, f"hostile-{guest}")
-    with Machine(suite, guest, processors=2, disks=True, daemons=False, files={"root/hostile.ko": found[0].read_bytes()},
+    with Machine(suite, guest, processors=2, disks=True, daemons=False, files={"root/hostile.ko": hostile},
                  options=[f"--disk={create(suite, place / 'disk.vhdx', '64M')}"]) as vm:
         drivers(vm)
         attached(vm, 1)
