@@ -20,6 +20,8 @@ final class FakeMachine: VirtualMachineControl {
     var nics: [AttachedAdapter] = []
     var frozen = false
     var copyEnd: ControlError?
+    /// A guest that takes this much of a copy and no more for now.
+    var copyIsHeldAfter = Int.max
   }
 
   let events = EventLog()
@@ -273,7 +275,16 @@ final class FakeMachine: VirtualMachineControl {
     }
     var bytes: [UInt8] = []
     do throws(ControlError) {
-      while let chunk = try await source.nextChunk() { bytes += chunk }
+      while let chunk = try await source.nextChunk() {
+        bytes += chunk
+        while state.value.withLock({ $0.copyIsHeldAfter <= bytes.count }) {
+          do {
+            try await Task.sleep(for: .milliseconds(5))
+          } catch {
+            throw ControlError(.cancelled, "the client went away")
+          }
+        }
+      }
     } catch {
       state.value.withLock { $0.copyEnd = error }
       throw error

@@ -68,7 +68,48 @@ import Testing
     }
   }
 
+  /// A guest that never keeps up, and then stops: all along the client may be ahead by what pipe and sockets hold.
   @Test func aSlowGuestHoldsTheClientBack() async throws {
+    try await Harness.run { harness in
+      harness.machine.state.value.withLock { $0.copyIsHeldAfter = 1 }
+      let sent = Counter(0)
+      let chunk = [UInt8](repeating: 7, count: 1 << 16)
+      let source = FileCopySource(byteCount: 32 << 20) { () throws(ControlError) -> [UInt8]? in
+        guard sent.value < 32 << 20 else { return nil }
+        sent.value += chunk.count
+        return chunk
+      }
+      async let copied = harness.client.copyFile(FileCopyRequest(path: "/tmp/slow"), from: source)
+      for step in 0..<80 {
+        let taken = step * BodyPipe.chunkBytes
+        harness.machine.state.value.withLock { $0.copyIsHeldAfter = taken + 1 }
+        try await Task.sleep(for: .milliseconds(10))
+        let ahead = sent.value - taken
+        #expect(ahead < 6 << 20, "after \(taken) bytes the client is ahead by \(ahead)")
+      }
+      harness.machine.state.value.withLock { $0.copyIsHeldAfter = .max }
+      #expect(try await copied.byteCount == 32 << 20)
+    }
+  }
+
+  /// The whole body has come and waits in the host when the client goes away.
+  @Test(arguments: [10, 100_000])
+  func aClientThatGoesAwayAtTheEndCancels(count: Int) async throws {
+    try await Harness.run { harness in
+      harness.machine.state.value.withLock { $0.copyIsHeldAfter = 1 }
+      let copy = Task {
+        try await harness.client.copyFile(FileCopyRequest(path: "/tmp/late"), from: Self.source(count))
+      }
+      try await Task.sleep(for: .milliseconds(300))
+      copy.cancel()
+      try await harness.eventually("the machine learns of it") {
+        harness.machine.state.value.withLock { $0.copyEnd?.code } == .cancelled
+      }
+      #expect(harness.machine.state.value.withLock { $0.files.isEmpty })
+    }
+  }
+
+  @Test func aFullPipeSaysSo() async throws {
     let pipe = BodyPipe(announcedByteCount: nil) {}
     while !pipe.isFull { pipe.push([UInt8](repeating: 1, count: 100_000)) }
     #expect(try await pipe.next()?.count == 65_536)

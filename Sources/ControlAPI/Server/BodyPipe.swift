@@ -5,7 +5,7 @@ import Synchronization
 /// A streamed request body between the connection (event loop, pushes) and its handler (a task, pulls).
 ///
 /// The connection stops reading its socket while the pipe is full, so it holds `capacity` bytes and at most what one
-/// read of the socket brings on top.
+/// turn of reading its socket brings on top.
 final class BodyPipe: Sendable {
   private enum End: Sendable {
     case complete
@@ -23,7 +23,7 @@ final class BodyPipe: Sendable {
   static let chunkBytes = 65_536
 
   private let state = Mutex(State())
-  /// Called when room was made in a full pipe, from the handler's task.
+  /// Called when a full pipe is full no longer, from the handler's task.
   private let roomMade: @Sendable () -> Void
 
   /// What the client's Content-Length said.
@@ -64,7 +64,7 @@ final class BodyPipe: Sendable {
   func next() async throws(ControlError) -> [UInt8]? {
     while true {
       enum Step {
-        case chunk([UInt8], wasFull: Bool)
+        case chunk([UInt8], madeRoom: Bool)
         case end(End)
         case wait
       }
@@ -73,13 +73,13 @@ final class BodyPipe: Sendable {
           let wasFull = state.byteCount >= Self.capacity
           let chunk = state.chunks.removeFirst()
           state.byteCount -= chunk.count
-          return .chunk(chunk, wasFull: wasFull)
+          return .chunk(chunk, madeRoom: wasFull && state.byteCount < Self.capacity)
         }
         return state.end.map { .end($0) } ?? .wait
       }
       switch step {
-      case .chunk(let chunk, let wasFull):
-        if wasFull { roomMade() }
+      case .chunk(let chunk, let madeRoom):
+        if madeRoom { roomMade() }
         return chunk
       case .end(.complete): return nil
       case .end(.failed(let error)): throw error

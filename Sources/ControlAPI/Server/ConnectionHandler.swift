@@ -42,8 +42,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
   private var heldBackRead = false
   private var timers: [Timer: Scheduled<Void>] = [:]
   private var task: Task<Void, Never>?
-  /// The answer is a stream: nobody needs it once the client is gone.
-  private var isStreaming = false
+  /// The body or the answer is a stream: the exchange ends with its client, even when all of the body has come.
+  private var needsClient = false
   private(set) var waitingSince: UInt64 = 0
 
   init(server: ServerContext, ledger: ConnectionLedger) {
@@ -77,7 +77,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     if case .streaming(let pipe) = intake {
       pipe.fail(ControlError(.cancelled, "the client went away before the end of the request's body"))
     }
-    if isStreaming { task?.cancel() }
+    if needsClient { task?.cancel() }
     intake = .complete
     self.context = nil
     context.fireChannelInactive()
@@ -233,6 +233,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
   private func handle(_ exchange: Exchange, body: [UInt8], stream: BodyPipe?) {
     guard let context else { return }
     isAnswering = true
+    needsClient = stream != nil
     let call = Call(
       served: server.served, parameters: exchange.parameters, query: exchange.query, body: body, stream: stream,
       limits: server.limits)
@@ -270,7 +271,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     // The rest of a body that nobody wants would have to be read before the next request.
     if case .complete = intake {} else { keepAlive = false }
     if !keepAlive { headers.add(name: "connection", value: "close") }
-    isStreaming = length == nil && status == 200
+    needsClient = length == nil && status == 200
     return HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: status), headers: headers)
   }
 
@@ -282,7 +283,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
       intake = .discarding
       releaseRead()
     }
-    isStreaming = false
+    needsClient = false
     task = nil
     isAnswering = false
     // The next request may be delivered from within this write: be ready for it first.

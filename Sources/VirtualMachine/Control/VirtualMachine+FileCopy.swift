@@ -3,6 +3,7 @@
 public import ControlAPI
 import DeviceProtocols
 import ServiceProviders
+import Synchronization
 
 extension VirtualMachine {
   public func copyFile(
@@ -22,7 +23,7 @@ extension VirtualMachine {
     events.record(
       .copy, "copying \(source.byteCount) bytes to \(request.path)",
       details: ["path": request.path, "bytes": String(source.byteCount), "state": "started"])
-    let result = await run(copy, source)
+    let result = await runUntilCancelled(copy, source)
     switch result {
     case .success:
       let seconds = Double(MachineClock.monotonic() &- started) / 1e9
@@ -39,14 +40,28 @@ extension VirtualMachine {
     }
   }
 
+  /// A cancelled task cancels the copy, whatever it is at; the guest's clean-up is waited for.
+  private func runUntilCancelled(
+    _ copy: ServiceProviders.FileCopyRequest, _ source: FileCopySource
+  ) async -> Result<ServiceResult, ServiceError> {
+    let progress = CopyInProgress()
+    let work = Task { await run(copy, source, progress) }
+    return await withTaskCancellationHandler {
+      await work.value
+    } onCancel: {
+      if let id = progress.cancel() { services.update(FileCopyProvider.self) { $0.cancel(id: id, $1) } }
+    }
+  }
+
   /// The provider asks for bytes in order; each wish is met from the source before the next comes.
   private func run(
-    _ copy: ServiceProviders.FileCopyRequest, _ source: FileCopySource
+    _ copy: ServiceProviders.FileCopyRequest, _ source: FileCopySource, _ progress: CopyInProgress
   ) async -> Result<ServiceResult, ServiceError> {
     let (reads, wishes) = AsyncStream.makeStream(of: ServiceGroup.ReadRequest.self)
     let outcome = Watched<Result<ServiceResult, ServiceError>?>(nil)
     services.start(FileCopyProvider.self, readers: wishes, completion: { result in outcome.update { $0 = result } }) {
       $0.copy(copy, id: $1, $2)
+      if progress.begin($1) { $0.cancel(id: $1, $2) }
     }
     var feed = FileCopyFeed(source)
     for await read in reads {
@@ -66,6 +81,27 @@ extension VirtualMachine {
     }
     await outcome.wait { $0 != nil }
     return outcome.value ?? .failure(.channelClosed)
+  }
+}
+
+/// A copy that may be cancelled before, while and after it begins, from any thread.
+private final class CopyInProgress: Sendable {
+  private let state = Mutex((id: ServiceRequestID?.none, isCancelled: false))
+
+  /// Whether it was cancelled before.
+  func begin(_ id: ServiceRequestID) -> Bool {
+    state.withLock { state in
+      state.id = id
+      return state.isCancelled
+    }
+  }
+
+  /// The request to cancel, once it has begun.
+  func cancel() -> ServiceRequestID? {
+    state.withLock { state in
+      state.isCancelled = true
+      return state.id
+    }
   }
 }
 

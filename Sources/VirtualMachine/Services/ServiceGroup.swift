@@ -184,7 +184,7 @@ final class ServiceGroup: ChannelOwner {
     return try result.get()
   }
 
-  /// As `request`; the provider's wishes for file bytes go to `reads`, which ends with the request. `started` learns the
+  /// As `request`; the provider's wishes for file bytes go to `reads`, which ends with the request. `body` learns the
   /// request's id before anything can happen.
   func start<P: IntegrationServiceProvider>(
     _ type: P.Type, readers: AsyncStream<ReadRequest>.Continuation?,

@@ -51,6 +51,7 @@ struct VMCopy: ControlCommand {
       StandardOutput.write(format.rendering.copied(result))
     } catch {
       guard error.code == .cancelled, let last = await Self.end(of: request.path, client) else { throw error }
+      if last.details["state"] == "done" { throw ControlError(.cancelled, "too late to cancel: \(last.message)") }
       throw ControlError(.cancelled, last.message.replacing("copying \(request.path) failed: ", with: ""))
     }
   }
