@@ -312,6 +312,20 @@ import VMBus
     }
   }
 
+  /// Version 1 has no message to say another MTU with: both ends keep to the usual.
+  @Test(arguments: versions) func longFramesNeedVersion2(_ version: NVSPVersion) {
+    let pair = NetworkPair(
+      NetworkConfiguration(address: NetworkPair.address, maximumMTU: 9000, maximumVersion: version), mtu: 9000,
+      receivePages: 128)
+    #expect(pair.connect())
+    let mtu: UInt32 = version.hasConfiguration ? 9000 : 1500
+    #expect(pair.guest.client.mtu == mtu && pair.host.settings?.mtu == mtu)
+    let bytes = frame(Int(mtu) + 14)
+    #expect(pair.guest.send([(bytes, PacketInformation())], on: 0, .ranges))
+    pair.settle()
+    #expect(pair.host.ports[0]?.sent == [SentFrame(bytes: bytes)])
+  }
+
   /// The channel goes without a word, at any moment of the handshake.
   @Test func closedAtAnyMoment() {
     for steps in 0..<40 {

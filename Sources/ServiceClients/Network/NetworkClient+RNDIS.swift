@@ -246,7 +246,9 @@ extension NetworkClient {
     case .frameSize:
       let most = try data.read(UInt32.self, at: 0)
       guard most >= 68 else { return .malformed }
-      mtu = wantedMTU < most ? wantedMTU : most
+      // In version 1 nobody can tell the host that frames are longer than usual.
+      let usable = most > 1500 && !version.hasConfiguration ? 1500 : most
+      mtu = wantedMTU < usable ? wantedMTU : usable
     case .address:
       address = try EthernetAddress(decoding: data, at: 0)
       guard address.isUsable else { return .malformed }

@@ -104,13 +104,16 @@ extension NetworkProvider {
 
   /// nil: not supported.
   private func query(_ oid: NetworkOID, _ input: RawSpan, _ statistics: NetworkStatistics) -> [UInt8]? {
-    let frameSize = configuration.maximumMTU + UInt32(NetworkAdapter.frameHeaderSize)
+    // Version 1 has no message to say another than the usual.
+    let isFixed = settings.version.map { !$0.hasConfiguration } ?? false
+    let mtu = isFixed ? min(settings.mtu, configuration.maximumMTU) : configuration.maximumMTU
+    let frameSize = mtu + UInt32(NetworkAdapter.frameHeaderSize)
     switch oid {
     case .supportedList: return RNDISBytes.words(Self.supported.map(\.rawValue))
     // Ready; 802.3.
     case .hardwareStatus, .mediaSupported, .mediaInUse: return RNDISBytes.word(0)
     // The largest that the way out carries, not the one in use: Linux lowers its own to this.
-    case .maximumFrameSize: return RNDISBytes.word(configuration.maximumMTU)
+    case .maximumFrameSize: return RNDISBytes.word(mtu)
     case .maximumLookahead, .currentLookahead, .maximumTotalSize, .transmitBlockSize, .receiveBlockSize:
       return RNDISBytes.word(frameSize)
     case .linkSpeed: return RNDISBytes.word(UInt32(clamping: linkSpeed / 100))
