@@ -257,16 +257,16 @@ def initramfs_with_disks(guest, ours=None):
     return cached(guest, "-disks", ours, build)
 
 
-def initramfs_with_network(guest, ours=None):
-    """The same with the adapter's driver, VLANs and ethtool."""
-    base = initramfs(guest, ours)
+def initramfs_with_network(guest, ours=None, disks=False):
+    """The same with the adapter's driver, VLANs and ethtool; `disks`: on top of what there is for disks."""
+    base = initramfs_with_disks(guest, ours) if disks else initramfs(guest, ours)
 
     def build():
         archive = Archive()
         add_programs(archive, GUESTS / "network-tools", NETWORK_PROGRAMS)
-        add_modules(archive, guest, NETWORK_MODULES, MODULES, ours)
+        add_modules(archive, guest, NETWORK_MODULES, [*MODULES, *DISK_MODULES] if disks else MODULES, ours)
         return base.read_bytes() + archive.bytes()
-    return cached(guest, "-network", ours, build)
+    return cached(guest, "-all" if disks else "-network", ours, build)
 
 
 def debian_root():

@@ -57,10 +57,10 @@ class Machine:
         self.name = f"guest-test-{os.getpid()}-{Machine.number}"
         self.folder = suite.work / f"{Machine.number:02}-{re.sub('[^a-z0-9.]+', '-', suite.current.name.lower())}"
         self.folder.mkdir(parents=True)
-        if disks:
+        if network:
+            initramfs = image.initramfs_with_network(guest, ours, disks)
+        elif disks:
             initramfs = image.initramfs_with_disks(guest, ours)
-        elif network:
-            initramfs = image.initramfs_with_network(guest, ours)
         else:
             initramfs = image.initramfs_with_kernel(guest, ours) if kexec else image.initramfs(guest, ours)
         if files:
@@ -144,6 +144,7 @@ class Machine:
 
     def ended(self, timeout=60):
         """Waits for `lis run` to end by itself; returns its exit code."""
+        timeout *= Console.patience
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -209,6 +210,7 @@ class Machine:
 
     def wait_for(self, what, condition, timeout=30, every=0.3):
         """Waits for `condition(show())`; returns that description."""
+        timeout *= Console.patience
         end = time.monotonic() + timeout
         while True:
             description = self.show()
