@@ -16,11 +16,11 @@ import VirtualSwitch
   /// Keeps what it gets.
   final class Collector: SwitchPortSink {
     let frames = Mutex<[[UInt8]]>([])
-    func accept(_ frame: FrameView) -> Bool {
+    func accept(_ frame: FrameView, from sender: Int) -> Bool {
       frames.withLock { $0.append(frame.bytes) }
       return true
     }
-    func endBurst() {}
+    func endBurst(from sender: Int) {}
   }
 
   private let group: LegacyGroup

@@ -9,8 +9,8 @@ import VirtualSwitch
 
 @Suite struct SwitchServiceTests {
   final class Nobody: SwitchPortSink {
-    func accept(_ frame: FrameView) -> Bool { true }
-    func endBurst() {}
+    func accept(_ frame: FrameView, from sender: Int) -> Bool { true }
+    func endBurst(from sender: Int) {}
   }
 
   func service(_ path: String) throws -> SwitchService {

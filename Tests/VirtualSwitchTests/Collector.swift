@@ -19,7 +19,7 @@ final class Collector: SwitchPortSink {
   }
   private let state = Mutex(State())
 
-  func accept(_ frame: FrameView) -> Bool {
+  func accept(_ frame: FrameView, from sender: Int) -> Bool {
     state.withLock { state in
       guard !state.isFull else { return false }
       state.arrivals.append(Arrival(bytes: frame.bytes, tag: frame.tag, offloads: frame.offloads))
@@ -27,7 +27,7 @@ final class Collector: SwitchPortSink {
     }
   }
 
-  func endBurst() { state.withLock { $0.bursts += 1 } }
+  func endBurst(from sender: Int) { state.withLock { $0.bursts += 1 } }
 
   func setFull(_ isFull: Bool) { state.withLock { $0.isFull = isFull } }
   var arrivals: [Arrival] { state.withLock { $0.arrivals } }

@@ -151,7 +151,7 @@ import Testing
     let received = engine.ports().filter { $0.name.hasPrefix("sender") }.reduce(0) { $0 + $1.counters.receivedFrames }
     #expect(UInt64(toB) == received / 2)
     #expect(toB > 0)
-    #expect(engine.machine.withLock { $0.checkInvariants() })
+    #expect(engine.checkInvariants())
   }
 
   // MARK: Over the socket

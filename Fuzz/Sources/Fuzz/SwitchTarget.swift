@@ -14,7 +14,7 @@ enum SwitchTarget {
       self.takesOffloads = takesOffloads
     }
 
-    func accept(_ frame: FrameView) -> Bool {
+    func accept(_ frame: FrameView, from sender: Int) -> Bool {
       let bytes = frame.bytes
       precondition(bytes.count == frame.byteCount && bytes.count >= 14, "a frame that is none")
       precondition(takesTags || frame.tag == nil, "a tag beside the frame for somebody who takes none")
@@ -26,7 +26,7 @@ enum SwitchTarget {
       return bytes[0] & 2 == 0
     }
 
-    func endBurst() {}
+    func endBurst(from sender: Int) {}
   }
 
   private static func settings(_ script: inout Script) -> PortSettings {

@@ -257,7 +257,7 @@ final class LegacyAdapter: NetworkDevice, SwitchPortSink {
 
   // MARK: Frames for the guest
 
-  func accept(_ frame: FrameView) -> Bool {
+  func accept(_ frame: FrameView, from sender: Int) -> Bool {
     let bytes = frame.bytes
     return state.withLock { state in
       guard let memory = state.memory else { return false }
@@ -301,7 +301,7 @@ final class LegacyAdapter: NetworkDevice, SwitchPortSink {
   }
 
   /// One interrupt for what came together.
-  func endBurst() { state.withLock { settle(&$0) } }
+  func endBurst(from sender: Int) { state.withLock { settle(&$0) } }
 
   // MARK: For its owner
 

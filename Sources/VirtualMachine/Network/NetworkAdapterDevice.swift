@@ -13,8 +13,8 @@ import VirtualSwitch
 
 /// A synthetic network adapter on the bus: its offer, its channels' threads, its port of a switch.
 ///
-/// Locks: the bus's, then `state`, then a runner's. `routes` and `plug` are taken for a moment each and nothing inside
-/// them. A switch calls `accept` and `endBurst` on the threads of whoever sends, under its own lock: those take `routes`
+/// Locks: the bus's, then `state`, then an entrance's, then a runner's. `plug` is taken for a moment and nothing inside
+/// it. A switch calls `accept` and `endBurst` on the threads of whoever sends, under its own lock: those take an entrance
 /// and a runner's only. What the channels' threads want of the bus goes through `offers`, since the bus waits for them
 /// when a channel is closed.
 final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, SwitchPortSink {
@@ -27,25 +27,18 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
     var past = NetworkStatistics()
   }
 
-  /// Who gets a frame. Does not change, so that whoever brings one takes a reference and copies nothing.
-  private final class Routes: Sendable {
-    static let count = 64
-    let runners: [NetworkRunner?]
-    let scaling: NetworkScaling?
-
-    init(_ runners: [NetworkRunner?] = Array(repeating: nil, count: count), _ scaling: NetworkScaling? = nil) {
-      self.runners = runners
-      self.scaling = scaling
+  /// Who gets a frame, for some of those that send. Each has a copy, so that two that send at once meet at a channel only.
+  private final class Entrance: Sendable {
+    struct State {
+      var runners = [NetworkRunner?](repeating: nil, count: channels)
+      var scaling: NetworkScaling?
+      /// Channels that got frames since the last `endBurst`, a bit each.
+      var touched: UInt64 = 0
     }
-
-    func with(_ runner: NetworkRunner?, at index: UInt16) -> Routes {
-      var runners = runners
-      runners[Int(index)] = runner
-      return Routes(runners, scaling)
-    }
-
-    func with(_ scaling: NetworkScaling?) -> Routes { Routes(runners, scaling) }
+    static let channels = 64
+    let state = Mutex(State())
   }
+  private static let entranceCount = 16
 
   private struct Plug {
     var connection: (any SwitchConnection)?
@@ -55,11 +48,9 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
   let name: String
   let instanceID: GUID
   private let state: Mutex<State>
-  private let routes = Mutex(Routes())
+  private let entrances = (0..<entranceCount).map { _ in Entrance() }
   private let plug = Mutex(Plug())
   private let plugNumber = Atomic(0)
-  /// Channels that got frames since the last `endBurst`, a bit each.
-  private let touched = Atomic<UInt64>(0)
   private let busPort: PartitionPort
   let bus: @Sendable () -> PartitionBus?
   let offers = DispatchQueue(label: "swift-lis.network")
@@ -123,7 +114,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
           throw error
         }
         state.channels.opened(index, runner, at: opening.connection)
-        routes.withLock { $0 = $0.with(runner, at: index) }
+        forEachEntrance { $0.runners[Int(index)] = runner }
       } catch {
         state.provider.channelClosed(index, effects: &effects)
         return false
@@ -136,7 +127,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
   func close(_ channel: ChannelID) -> ChannelClosing {
     let closing = state.withLock { state -> DeviceChannels<NetworkRunner>.Closing? in
       guard let closing = state.channels.beginClosing(channel) else { return nil }
-      routes.withLock { $0 = $0.with(nil, at: closing.index) }
+      forEachEntrance { $0.runners[Int(closing.index)] = nil }
       return closing
     }
     guard let closing else { return .closed() }
@@ -208,7 +199,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
       case .withdrawSubChannels: break
       case .order(let order, let channels): for index in channels { state.channels[index]?.order(order) }
       case .settingsChanged(let settings):
-        routes.withLock { $0 = $0.with(settings.scaling) }
+        forEachEntrance { $0.scaling = settings.scaling }
         // It takes the lock of the switch, whose readers wait for nothing of this adapter's but its runners.
         plug.withLock { $0.connection }?.set(Self.capabilities(settings))
       case .addressChanged(let address): report(.addressChanged(address))
@@ -259,32 +250,37 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
 
   // MARK: Frames for the guest
 
-  func accept(_ frame: FrameView) -> Bool {
-    guard let first = unsafe frame.pieces.first else { return false }
-    let header = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(first.iov_base), byteCount: first.iov_len)
-    let layout = FrameLayout(header)
-    var hash: UInt32?
-    var index: UInt16 = 0
-    let routes = routes.withLock { $0 }
-    if let selected = routes.scaling?.select(layout, header) {
-      index = selected.channel
-      hash = selected.hash
-    }
-    // Until all channels that the guest's table names are open, the first takes their part.
-    if index >= Routes.count || routes.runners[Int(index)] == nil { index = 0 }
-    guard let runner = routes.runners[Int(index)], runner.accept(frame, hash: hash) else { return false }
-    touched.bitwiseOr(1 << UInt64(index), ordering: .releasing)
-    return true
+  private func forEachEntrance(_ body: (inout Entrance.State) -> Void) {
+    for entrance in entrances { entrance.state.withLock { body(&$0) } }
   }
 
-  func endBurst() {
-    var bits = touched.exchange(0, ordering: .acquiring)
-    guard bits != 0 else { return }
-    let routes = routes.withLock { $0 }
-    while bits != 0 {
-      let index = bits.trailingZeroBitCount
-      bits &= bits &- 1
-      routes.runners[index]?.deliver()
+  func accept(_ frame: FrameView, from sender: Int) -> Bool {
+    guard let first = unsafe frame.pieces.first else { return false }
+    let header = unsafe UnsafeRawBufferPointer(start: first.iov_base, count: first.iov_len)
+    return entrances[sender % Self.entranceCount].state.withLock { state in
+      let header = unsafe header.bytes
+      let layout = FrameLayout(header)
+      var hash: UInt32?
+      var index = 0
+      if let selected = state.scaling?.select(layout, header) {
+        index = Int(selected.channel)
+        hash = selected.hash
+      }
+      // Until all channels that the guest's table names are open, the first takes their part.
+      if index >= Entrance.channels || state.runners[index] == nil { index = 0 }
+      guard let runner = state.runners[index], runner.accept(frame, hash: hash) else { return false }
+      state.touched |= 1 << UInt64(index)
+      return true
+    }
+  }
+
+  func endBurst(from sender: Int) {
+    entrances[sender % Self.entranceCount].state.withLock { state in
+      while state.touched != 0 {
+        let index = state.touched.trailingZeroBitCount
+        state.touched &= state.touched &- 1
+        state.runners[index]?.deliver()
+      }
     }
   }
 }

@@ -28,16 +28,19 @@ final class EnginePort: SwitchConnection {
     private let engine: SwitchEngine
     private let port: PortID
     private let generation: UInt64
-    private var touched = PortSet()
+    private let reader: SwitchEngine.Senders.Reader
     private let fallback = OffloadFallback()
 
     init(_ engine: SwitchEngine, _ port: PortID, _ generation: UInt64) {
       self.engine = engine
       self.port = port
       self.generation = generation
+      reader = engine.makeSender()
     }
 
-    func send(_ frame: FrameView) -> Bool { engine.send(frame, from: port, generation, &touched, fallback) }
-    func flush() { engine.endBurst(&touched) }
+    deinit { reader.leave() }
+
+    func send(_ frame: FrameView) -> Bool { engine.send(frame, from: port, generation, by: reader, fallback) }
+    func flush() { engine.endBurst(by: reader) }
   }
 }

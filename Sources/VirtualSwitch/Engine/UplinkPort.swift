@@ -12,8 +12,8 @@ final class UplinkPort: SwitchPortSink, DriverReceiver {
 
   func connected(_ port: EnginePort) { self.port.withLock { $0 = port } }
 
-  func accept(_ frame: FrameView) -> Bool { driver.transmit(frame) }
-  func endBurst() {}
+  func accept(_ frame: FrameView, from sender: Int) -> Bool { driver.transmit(frame) }
+  func endBurst(from sender: Int) {}
   func makeInlet() -> any DriverInlet { PortInlet(port.withLock { $0 }?.makeSender()) }
 
   func linkChanged(up: Bool, _ reason: String) { port.withLock { $0 }?.setLink(up: up) }

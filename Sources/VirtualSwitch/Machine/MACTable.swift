@@ -2,7 +2,7 @@
 
 /// Which address was last seen at which port, for each VLAN. A fixed number of places in sets of eight: an address
 /// belongs to one set, chosen by a hash with a seed, so that nobody outside can aim at one.
-struct MACTable: Sendable {
+struct MACTable: AddressBook, Sendable {
   private struct Entry: Sendable {
     /// VLAN in bits 48…59, address below. 0: free (zero is no adapter's address).
     var key: UInt64 = 0
@@ -14,6 +14,8 @@ struct MACTable: Sendable {
   private static let ways = 8
 
   private var entries: [Entry]
+  /// How often an address went from a port or was forgotten: what was found before may be wrong when this is another number.
+  private(set) var changes: UInt64 = 0
   private var counts = InlineArray<64, UInt32>(repeating: 0)
   private let mask: UInt64
   private let seed: UInt64
@@ -69,6 +71,7 @@ struct MACTable: Sendable {
           counts[Int(entries[place].port.rawValue)] &-= 1
           counts[Int(port.rawValue)] &+= 1
           entries[place].port = port
+          changes &+= 1
         }
         entries[place].seen = now
         return true
@@ -88,6 +91,7 @@ struct MACTable: Sendable {
     guard entries[place].key != 0 else { return }
     counts[Int(entries[place].port.rawValue)] &-= 1
     entries[place].key = 0
+    changes &+= 1
   }
 
   mutating func forget(_ port: PortID) {

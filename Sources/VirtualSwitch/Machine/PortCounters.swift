@@ -13,4 +13,12 @@ public struct PortCounters: Sendable {
   public func dropped(_ reason: DropReason) -> UInt64 { drops[Int(reason.rawValue)] }
   public var droppedFrames: UInt64 { drops.indices.reduce(0) { $0 &+ drops[$1] } }
   mutating func drop(_ reason: DropReason) { drops[Int(reason.rawValue)] &+= 1 }
+
+  mutating func add(_ other: PortCounters) {
+    receivedFrames &+= other.receivedFrames
+    receivedBytes &+= other.receivedBytes
+    sentFrames &+= other.sentFrames
+    sentBytes &+= other.sentBytes
+    for index in drops.indices { drops[index] &+= other.drops[index] }
+  }
 }

@@ -95,8 +95,8 @@ final class AcceptedDriver: FrameDriver, DriverReceiver, SwitchPortSink {
 
   // MARK: The engine's end
 
-  func accept(_ frame: FrameView) -> Bool { socket.send(frame) }
-  func endBurst() {}
+  func accept(_ frame: FrameView, from sender: Int) -> Bool { socket.send(frame) }
+  func endBurst(from sender: Int) {}
   func linkChanged(up: Bool, _ reason: String) {}
 
   func makeInlet() -> any DriverInlet { PortInlet(port.withLock { $0 }?.makeSender()) }

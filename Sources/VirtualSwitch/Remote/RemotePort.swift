@@ -75,8 +75,8 @@ public final class RemotePort: SwitchConnection {
     private final class Inlet: DriverInlet {
       private let sink: any SwitchPortSink
       init(_ sink: any SwitchPortSink) { self.sink = sink }
-      func take(_ frame: FrameView) { _ = sink.accept(frame) }
-      func flush() { sink.endBurst() }
+      func take(_ frame: FrameView) { _ = sink.accept(frame, from: 0) }
+      func flush() { sink.endBurst(from: 0) }
     }
   }
 }
