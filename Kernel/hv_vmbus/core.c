@@ -217,12 +217,23 @@ void vb_write_end_of_message(void)
 	wrmsrl(HV_X64_MSR_EOM, 0);
 }
 
+/* What a trap had taken and not passed on is lost: every channel looks at its ring, and somebody at the slot. */
+static void look_everywhere(void)
+{
+	u32 relid;
+
+	for (relid = 0; relid < VB_CHANNELS; relid++)
+		vb_channel_signalled(relid);
+	WRITE_ONCE(slot_waits, true);
+	queue_work(message_queue, &message_work);
+}
+
 static void interrupt_handler(void)
 {
 	struct processor *p = this_cpu_ptr(&processors);
 
-	if (p->messages)
-		(void)swift_call_trapped(bus_interrupt, p->messages, p->events);
+	if (p->messages && swift_call_trapped(bus_interrupt, p->messages, p->events))
+		look_everywhere();
 }
 
 uint16_t vb_post(const void *input)

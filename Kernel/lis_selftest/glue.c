@@ -8,6 +8,7 @@
 #include <linux/smp.h>
 #include "guard.h"
 #include "kernel_support.h"
+#include "plant.h"
 
 uint32_t selftest_element(long index);
 uint32_t selftest_sum(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
@@ -106,6 +107,7 @@ static int __init selftest_init(void)
 
 static void __exit selftest_exit(void)
 {
+	selftest_take_back();
 	pr_info("lis_selftest: gone\n");
 }
 
