@@ -1,34 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What of a storage driver needs the kernel's structures: the device on the bus, the SCSI host, commands with their
- * scatter lists, and the workers. What the host says is read in Swift; here it arrives as plain values.
+ * What of a storage driver needs the kernel's structures: the device on the bus, the SCSI host, its channels, and the
+ * workers. What the host says is read in Swift; here it arrives as plain values.
  */
-#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
-#include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/err.h>
-#include <linux/hyperv.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/scatterlist.h>
-#include <linux/version.h>
-#include <linux/workqueue.h>
 #include <scsi/scsi.h>
-#include <scsi/scsi_cmnd.h>
-#include <scsi/scsi_dbg.h>
-#include <scsi/scsi_device.h>
 #include <scsi/scsi_devinfo.h>
-#include <scsi/scsi_eh.h>
-#include <scsi/scsi_host.h>
-#include <scsi/scsi_tcq.h>
 
+#include "controller.h"
 #include "guard.h"
 #include "kernel_channel.h"
 #include "kernel_support.h"
-#include "storage.h"
 
 static uint storvsc_ringbuffer_size = 128 * 1024;
 module_param(storvsc_ringbuffer_size, uint, 0444);
@@ -38,47 +26,9 @@ static uint storvsc_max_hw_queues;
 module_param(storvsc_max_hw_queues, uint, 0644);
 MODULE_PARM_DESC(storvsc_max_hw_queues, "most queues of a controller; 0: one a processor (0)");
 
-#define MOST_QUEUES 64
 #define SETTLE_SECONDS 60 /* for the whole handshake */
 #define CHANNEL_SECONDS 3 /* for the further channels that a host has promised */
-#define COMMAND_SECONDS 180 /* a host may be slow */
-#define RESET_SECONDS 60
 #define MOST_CHORES 64
-
-struct queue {
-	struct controller *controller;
-	struct lis_channel *channel;
-	void *lane; /* Swift's */
-	u64 *descriptor;
-	struct hvs_batch batch;
-	struct hvs_end ends[HVS_BATCH];
-};
-
-struct controller {
-	struct Scsi_Host *host;
-	struct hv_device *device;
-	void *client; /* Swift's */
-	struct hvs_sizes sizes;
-	struct queue *first;
-	struct queue *queues[MOST_QUEUES]; /* by hardware queue; NULL: the first one serves it */
-	unsigned int queue_count;
-	u16 version;
-	bool is_ide;
-	bool closed; /* under `channels` */
-	bool leaving; /* no new work */
-	atomic_t further; /* channels that were opened */
-	struct completion settled;
-	struct completion opened;
-	struct completion reset_done;
-	struct workqueue_struct *workers;
-	struct work_struct scan, closing;
-	atomic_t chores;
-};
-
-/* What belongs to a command while the host has it. */
-struct errand {
-	unsigned long out; /* bit 0: sent, and nobody has ended it yet */
-};
 
 struct chore {
 	struct work_struct work;
@@ -100,227 +50,6 @@ static const struct hv_vmbus_device_id ids[] = {
 	{},
 };
 MODULE_DEVICE_TABLE(vmbus, ids);
-
-/* Commands that end. */
-
-static void chore(struct controller *controller, const struct scsi_device *unit, u8 follow);
-
-static void end_command(struct scsi_cmnd *command, u32 result)
-{
-	scsi_dma_unmap(command);
-	command->result = result;
-	scsi_done(command);
-}
-
-static void end(struct controller *controller, const struct hvs_end *end)
-{
-	struct scsi_cmnd *command = (void *)(unsigned long)end->context;
-	struct errand *errand = scsi_cmd_priv(command);
-	u32 result = 0;
-
-	/* Who takes the bit ends the command: this, or `abandon`. */
-	if (!test_and_clear_bit(0, &errand->out))
-		return;
-	switch (end->how) {
-	case HVS_GOOD:
-		break;
-	case HVS_STATUS:
-		result = end->status;
-		memcpy(command->sense_buffer, end->sense, min_t(size_t, end->sense_bytes, 20));
-		break;
-	case HVS_NO_UNIT:
-		result = DID_NO_CONNECT << 16;
-		break;
-	default:
-		result = DID_ERROR << 16;
-	}
-	scsi_set_resid(command, scsi_bufflen(command) - min(end->byte_count, scsi_bufflen(command)));
-	if (end->follow != HVS_NOTHING)
-		chore(controller, command->device, end->follow);
-	end_command(command, result);
-}
-
-static bool abandon_one(struct request *request, void *unused)
-{
-	struct scsi_cmnd *command = blk_mq_rq_to_pdu(request);
-	struct errand *errand = scsi_cmd_priv(command);
-
-	if (test_and_clear_bit(0, &errand->out)) {
-		scsi_set_resid(command, scsi_bufflen(command));
-		end_command(command, DID_NO_CONNECT << 16);
-	}
-	return true;
-}
-
-/* The host's packets. */
-
-static void arrived(void *context)
-{
-	struct queue *queue = context;
-	struct controller *controller = queue->controller;
-	struct hvs_batch *batch = &queue->batch;
-	int rounds = 16, result;
-	u32 i;
-
-	/* When there is more, the bus finds the ring not empty and calls again. */
-	do {
-		*batch = (struct hvs_batch){ .lane = queue->lane, .ends = queue->ends };
-		result = lis_channel_run_locked(queue->channel, hvs_drain, batch);
-		if (batch->signal_needed)
-			lis_channel_signal(queue->channel);
-		for (i = 0; i < min_t(u32, batch->count, HVS_BATCH); i++)
-			end(controller, &queue->ends[i]);
-		if (batch->settled)
-			complete_all(&controller->settled);
-		if (batch->reset_done)
-			complete_all(&controller->reset_done);
-		if (batch->units_changed && !controller->is_ide && !READ_ONCE(controller->leaving))
-			queue_work(controller->workers, &controller->scan);
-	} while (!result && batch->more && --rounds);
-}
-
-/* Commands that begin. */
-
-/*
- * The numbers of the data's pages. The block layer keeps gaps between the pieces out: all but the first begin, and all
- * but the last end, with a page. 0: there is a gap, or more than there is room for.
- */
-static u32 frames(struct scsi_cmnd *command, int count, u64 *frame, u32 room, u32 *first_offset)
-{
-	struct scatterlist *piece;
-	u32 used = 0;
-	int i;
-
-	scsi_for_each_sg(command, piece, count, i) {
-		u64 address = sg_dma_address(piece), last = address + sg_dma_len(piece) - 1;
-
-		if (i == 0)
-			*first_offset = address & 4095;
-		else if (address & 4095)
-			return 0;
-		if (i < count - 1 && (last & 4095) != 4095)
-			return 0;
-		for (; address <= last; address = (address | 4095) + 1) {
-			if (used == room)
-				return 0;
-			frame[used++] = address >> 12;
-		}
-	}
-	return used;
-}
-
-static struct queue *queue_for(struct controller *controller, struct scsi_cmnd *command)
-{
-	u32 index = blk_mq_unique_tag_to_hwq(blk_mq_unique_tag(scsi_cmd_to_rq(command)));
-	struct queue *queue = index < MOST_QUEUES ? READ_ONCE(controller->queues[index]) : NULL;
-
-	return queue ? queue : controller->first;
-}
-
-static int queue_command(struct Scsi_Host *host, struct scsi_cmnd *command)
-{
-	struct controller *controller = shost_priv(host);
-	struct queue *queue = queue_for(controller, command);
-	struct errand *errand = scsi_cmd_priv(command);
-	struct hvs_command wish = {
-		.lane = queue->lane,
-		.context = (unsigned long)command,
-		.byte_count = scsi_bufflen(command),
-		.block_bytes = command->cmd_len,
-		.path = command->device->channel,
-		.target = command->device->id,
-		.unit = command->device->lun,
-	};
-	unsigned long flags;
-	int count;
-
-	memcpy(wish.block, command->cmnd, sizeof(wish.block));
-	switch (command->sc_data_direction) {
-	case DMA_TO_DEVICE:
-		wish.direction = 0;
-		break;
-	case DMA_FROM_DEVICE:
-		wish.direction = 1;
-		break;
-	case DMA_NONE:
-		wish.direction = 2;
-		break;
-	default:
-		goto refuse;
-	}
-	if (command->cmd_len > 16 || wish.byte_count > controller->sizes.largest_transfer)
-		goto refuse;
-	count = scsi_dma_map(command);
-	if (count < 0)
-		return SCSI_MLQUEUE_HOST_BUSY;
-
-	flags = lis_channel_lock(queue->channel);
-	if (count) {
-		wish.frame_count = frames(command, count, queue->descriptor + 2,
-					  controller->sizes.largest_transfer / 4096 + 1, &wish.first_offset);
-		wish.outcome = wish.frame_count ? HVS_UNTRIED : HVS_REFUSED;
-	}
-	if (wish.outcome != HVS_REFUSED) {
-		set_bit(0, &errand->out);
-		lis_channel_run(queue->channel, hvs_send, &wish);
-		/* Trapped: whether the host has it, nobody knows. It ends when the channel was closed. */
-		if (wish.outcome != HVS_SENT && wish.outcome != HVS_TRIED)
-			clear_bit(0, &errand->out);
-	}
-	lis_channel_unlock(queue->channel, flags);
-
-	switch (wish.outcome) {
-	case HVS_SENT:
-		if (wish.signal_needed)
-			lis_channel_signal(queue->channel);
-		return 0;
-	case HVS_TRIED:
-		return 0;
-	case HVS_BUSY:
-		scsi_dma_unmap(command);
-		return SCSI_MLQUEUE_HOST_BUSY;
-	case HVS_UNTRIED:
-		end_command(command, DID_NO_CONNECT << 16);
-		return 0;
-	}
-	scsi_dma_unmap(command);
-refuse:
-	command->result = DID_BAD_TARGET << 16;
-	scsi_done(command);
-	return 0;
-}
-
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-typedef enum scsi_timeout_action timeout_action;
-#define WAIT_ON SCSI_EH_RESET_TIMER
-#else
-typedef enum blk_eh_timer_return timeout_action;
-#define WAIT_ON BLK_EH_RESET_TIMER
-#endif
-
-/* A host that is slow still owns the data's pages: its answer is waited for, or the end of its channel. */
-static timeout_action timed_out(struct scsi_cmnd *command)
-{
-	struct controller *controller = shost_priv(command->device->host);
-
-	scmd_printk(KERN_WARNING, command, "no answer for %d s\n", COMMAND_SECONDS);
-	if (!lis_channel_is_usable(controller->first->channel))
-		schedule_work(&controller->closing);
-	return WAIT_ON;
-}
-
-static int reset(struct scsi_cmnd *command)
-{
-	struct controller *controller = shost_priv(command->device->host);
-	struct hvs_control control = { .lane = controller->first->lane };
-
-	reinit_completion(&controller->reset_done);
-	if (lis_channel_run_locked(controller->first->channel, hvs_reset, &control) || !control.done)
-		return FAILED;
-	if (control.signal_needed)
-		lis_channel_signal(controller->first->channel);
-	return wait_for_completion_timeout(&controller->reset_done, RESET_SECONDS * HZ) ? SUCCESS : FAILED;
-}
 
 /* Units. */
 
@@ -352,7 +81,7 @@ static void do_chore(struct work_struct *work)
 }
 
 /* Softirq. When there are many already, or no memory, the next answer of the kind asks again. */
-static void chore(struct controller *controller, const struct scsi_device *unit, u8 follow)
+void storage_follow(struct controller *controller, const struct scsi_device *unit, u8 follow)
 {
 	struct chore *chore;
 
@@ -428,9 +157,9 @@ static struct scsi_host_template template = {
 	.name = "storvsc_host_t",
 	.proc_name = "storvsc_host",
 	.cmd_size = sizeof(struct errand),
-	.queuecommand = queue_command,
-	.eh_timed_out = timed_out,
-	.eh_host_reset_handler = reset,
+	.queuecommand = storage_command,
+	.eh_timed_out = storage_timed_out,
+	.eh_host_reset_handler = storage_reset,
 	.slave_alloc = unit_begins,
 	.slave_configure = unit_found,
 	.bios_param = geometry,
@@ -460,7 +189,7 @@ static void shut(struct controller *controller)
 		}
 		/* The host has let go of the pages. */
 		if (controller->host->tag_set.tags)
-			blk_mq_tagset_busy_iter(&controller->host->tag_set, abandon_one, NULL);
+			blk_mq_tagset_busy_iter(&controller->host->tag_set, storage_abandon, NULL);
 		complete_all(&controller->settled);
 		complete_all(&controller->opened);
 		complete_all(&controller->reset_done);
@@ -496,7 +225,7 @@ static struct queue *queue_open(struct controller *controller, struct vmbus_chan
 		.send_bytes = bytes,
 		.receive_bytes = bytes,
 		.mode = LIS_CHANNEL_BATCHED,
-		.arrived = arrived,
+		.arrived = storage_arrived,
 		.failed = failed,
 		.context = queue,
 	};
