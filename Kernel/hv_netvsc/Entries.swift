@@ -186,6 +186,14 @@ public func netvscSend(_ machine: UnsafeMutableRawPointer, _ send: UnsafePointer
   return Int32(truncatingIfNeeded: sent)
 }
 
+@c(netvsc_flush)
+public func netvscFlush(_ machine: UnsafeMutableRawPointer) {
+  let parts = unsafe machine.assumingMemoryBound(to: Machine.self).pointee
+  unsafe ks_lock_take(parts.lock)
+  unsafe parts.transmitter.pointee.finish()
+  unsafe ks_lock_give(parts.lock)
+}
+
 @c(netvsc_outstanding)
 public func netvscOutstanding(_ machine: UnsafeMutableRawPointer) -> Int32 {
   let parts = unsafe machine.assumingMemoryBound(to: Machine.self).pointee

@@ -23,6 +23,8 @@ import VMBus
   /// Room for descriptor data: every range of a frame with its page numbers.
   private let tail: UnsafeMutableRawBufferPointer
   private let ranges: UnsafeMutablePointer<nv_range>
+  /// Its frames are in its section, and it is not in the ring yet: more of them may join.
+  private var open: NetworkSendPacket?
   private var isStopped = false
   private(set) var isBroken = false
 
@@ -115,8 +117,29 @@ import VMBus
 
   // MARK: Frames
 
+  /// When more is to follow, the frame may wait for it in its section, and its packet in the ring.
   mutating func send(_ send: UnsafePointer<nv_send>) -> Int {
     if isBroken { return NV_TOO_BIG }
+    let outcome = unsafe take(send)
+    switch outcome {
+    case NV_COPIED, NV_KEPT:
+      unsafe counters.pointee.tx_packets &+= 1
+      unsafe counters.pointee.tx_bytes &+= UInt64(send.pointee.bytes)
+      if frames.freeSections == 0 || frames.outstanding == frames.capacity { stop() }
+    case NV_BUSY: unsafe counters.pointee.tx_busy &+= 1
+    default: break
+    }
+    if unsafe send.pointee.more == 0 || isStopped || outcome == NV_BUSY { finish() }
+    return outcome
+  }
+
+  /// Nothing follows: what waited goes.
+  mutating func finish() {
+    _ = close()
+    publish()
+  }
+
+  private mutating func take(_ send: UnsafePointer<nv_send>) -> Int {
     let bytes = unsafe Int(send.pointee.bytes)
     let information = unsafe Self.information(send)
     let headerSize = RNDISPacket.wireSize &+ information.byteCount
@@ -124,37 +147,83 @@ import VMBus
       headerSize &+ bytes &+ Int(frames.layout.alignment) <= Int(frames.layout.sendSectionSize)
       ? .section : .headerInSection
     var header = InlineArray<16, UInt64>(repeating: 0)
-    let packet: NetworkSendPacket
     do throws(NetworkClientFault) {
       var span = header.mutableSpan
       var raw = unsafe span.mutableBytes
+      if place == .section, var packet = open {
+        let request = NetworkSend(byteCount: bytes, information: information, context: 0)
+        if let at = try frames.append(request, to: &packet, header: &raw) {
+          guard unsafe copy(send, header, into: packet, at: Int(at)) else { return NV_TOO_BIG }
+          open = packet
+          unsafe counters.pointee.tx_joined &+= 1
+          return NV_COPIED
+        }
+      }
+      // The frames of a channel keep their order.
+      guard close() else { return isBroken ? NV_TOO_BIG : NV_BUSY }
       let context = unsafe place == .section ? 0 : UInt64(UInt(bitPattern: send.pointee.skb))
-      packet = try frames.begin(
+      let packet = try frames.begin(
         NetworkSend(byteCount: bytes, information: information, context: context), place, header: &raw)
+      if place == .section {
+        guard unsafe copy(send, header, into: packet, at: 0) else {
+          frames.cancel(packet)
+          return NV_TOO_BIG
+        }
+        open = packet
+        return NV_COPIED
+      }
+      let outcome = unsafe sendRanges(send, header, packet)
+      if outcome != NV_KEPT { frames.cancel(packet) }
+      return outcome
     } catch {
       guard error == .full else { return NV_TOO_BIG }
       stop()
-      unsafe counters.pointee.tx_busy &+= 1
       return NV_BUSY
     }
-    guard let section = packet.section else { return NV_TOO_BIG }
-    // A section's number is one of those that the client counted in its buffer.
-    let to = unsafe sendBuffer + Int(section) &* Int(frames.layout.sendSectionSize)
+  }
+
+  /// Where a packet's section begins. Its number is one of those that the client counted in its buffer.
+  private func section(of packet: NetworkSendPacket) -> UnsafeMutableRawPointer? {
+    guard let section = packet.section else { return nil }
+    return unsafe sendBuffer + Int(section) &* Int(frames.layout.sendSectionSize)
+  }
+
+  private func copy(
+    _ header: InlineArray<16, UInt64>, _ count: Int, to place: UnsafeMutableRawPointer
+  ) {
     unsafe header.span.bytes.withUnsafeBytes { source in
-      if let from = source.baseAddress { unsafe to.copyMemory(from: from, byteCount: packet.headerByteCount) }
+      if let from = source.baseAddress { unsafe place.copyMemory(from: from, byteCount: count) }
     }
-    let outcome =
-      place == .section
-      ? unsafe sendCopied(send, packet, to + packet.headerByteCount) : unsafe sendRanges(send, packet)
-    switch outcome {
-    case NV_COPIED, NV_KEPT:
-      unsafe counters.pointee.tx_packets &+= 1
-      unsafe counters.pointee.tx_bytes &+= UInt64(bytes)
-      publish()
-      if frames.freeSections == 0 || frames.outstanding == frames.capacity { stop() }
-    default: frames.cancel(packet)
+  }
+
+  /// Header and frame into the section, from `at` on.
+  private func copy(
+    _ send: UnsafePointer<nv_send>, _ header: InlineArray<16, UInt64>, into packet: NetworkSendPacket, at: Int
+  ) -> Bool {
+    guard let section = unsafe section(of: packet) else { return false }
+    unsafe copy(header, packet.headerByteCount, to: section + at)
+    let to = unsafe section + (at &+ packet.headerByteCount)
+    guard unsafe nv_skb_copy(send.pointee.skb, to, send.pointee.bytes) == 0 else { return false }
+    unsafe counters.pointee.tx_copied &+= 1
+    return true
+  }
+
+  /// Puts the packet into the ring that more frames could have joined. False: it has to wait for room, and so has the
+  /// stack.
+  private mutating func close() -> Bool {
+    guard let packet = open else { return true }
+    while !isBroken {
+      do throws(RingError) {
+        try writer.write(
+          type: .inBand, completionRequested: true, transactionID: packet.transactionID, payload: packet.bytes)
+        open = nil
+        return true
+      } catch {
+        guard mayTryAgain(error) else { break }
+      }
     }
-    return outcome
+    if !isBroken { stop() }
+    return false
   }
 
   private static func information(_ send: UnsafePointer<nv_send>) -> PacketInformation {
@@ -176,21 +245,11 @@ import VMBus
     return information
   }
 
-  private mutating func sendCopied(
-    _ send: UnsafePointer<nv_send>, _ packet: NetworkSendPacket, _ to: UnsafeMutableRawPointer
+  private mutating func sendRanges(
+    _ send: UnsafePointer<nv_send>, _ header: InlineArray<16, UInt64>, _ packet: NetworkSendPacket
   ) -> Int {
-    guard unsafe nv_skb_copy(send.pointee.skb, to, send.pointee.bytes) == 0 else { return NV_TOO_BIG }
-    do throws(RingError) {
-      try writer.write(
-        type: .inBand, completionRequested: true, transactionID: packet.transactionID, payload: packet.bytes)
-    } catch {
-      return noRoom(error)
-    }
-    unsafe counters.pointee.tx_copied &+= 1
-    return NV_COPIED
-  }
-
-  private mutating func sendRanges(_ send: UnsafePointer<nv_send>, _ packet: NetworkSendPacket) -> Int {
+    guard let section = unsafe section(of: packet) else { return NV_TOO_BIG }
+    unsafe copy(header, packet.headerByteCount, to: section)
     let count = unsafe Int(nv_skb_ranges(send.pointee.skb, ranges))
     guard count > 0 else { return NV_NO_MEMORY }
     do throws(WireError) {
@@ -232,8 +291,8 @@ import VMBus
     switch error {
     case .full(let needed):
       // Woken by the host when there is, if there is not by now.
+      publish()
       if !writer.requestSpace(needed) { stop() }
-      unsafe counters.pointee.tx_busy &+= 1
       return NV_BUSY
     case .tooLarge: return NV_TOO_BIG
     case .corrupt:
@@ -254,8 +313,9 @@ import VMBus
     guard isStopped, !isBroken else { return }
     let enough = frames.layout.sendSections < 8 ? Int(frames.layout.sendSections) / 2 : 4
     guard frames.freeSections > 0, frames.freeSections >= enough, frames.outstanding <= frames.capacity / 2,
-      writer.requestSpace(Self.mostOfRing)
+      writer.requestSpace(Self.mostOfRing), close()
     else { return }
+    publish()
     isStopped = false
     unsafe counters.pointee.wake_queue &+= 1
     unsafe nv_wake(queue)
@@ -276,6 +336,7 @@ import VMBus
 
   /// The channel is closed: what the host had comes back.
   mutating func abandon() {
+    open = nil
     while let sent = frames.abandon() { release(sent) }
   }
 

@@ -1,467 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The network adapter's driver as the kernel knows it: registration, the device's operations, channels and their memory.
+ * The network adapter's driver as the kernel knows it: registration and the device's operations.
  * What the host says is read by Swift (Adapter, Receiver, Transmitter), which is entered through the guard.
  */
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/if_vlan.h>
 #include <linux/module.h>
-#include <linux/rtnetlink.h>
 #include <linux/version.h>
-#include <linux/vmalloc.h>
 #include "guard.h"
 #include "kernel_support.h"
 #include "port.h"
 
 #define NV_FEATURES_ALWAYS (NETIF_F_SG | NETIF_F_HIGHDMA | NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX)
 
-static unsigned int ring_size = 128;
-module_param(ring_size, uint, 0444);
+unsigned int nv_ring_pages = 128;
+module_param_named(ring_size, nv_ring_pages, uint, 0444);
 MODULE_PARM_DESC(ring_size, "Pages of each of a channel's two rings");
-
-/* What Swift asks for. */
-
-struct nv_counters *nv_counters(struct nv_queue *queue)
-{
-	return &queue->counters;
-}
-
-void nv_signal(struct nv_queue *queue)
-{
-	vmbus_setevent(queue->channel);
-}
-
-void nv_stop(struct nv_queue *queue)
-{
-	netif_tx_stop_queue(netdev_get_tx_queue(queue->port->dev, queue->index));
-}
-
-void nv_wake(struct nv_queue *queue)
-{
-	netif_tx_wake_queue(netdev_get_tx_queue(queue->port->dev, queue->index));
-}
-
-static void give_up(struct nv_port *port)
-{
-	WRITE_ONCE(port->is_broken, true);
-	netif_carrier_off(port->dev);
-	wake_up_all(&port->wait);
-}
-
-void nv_broken(struct nv_queue *queue, const uint8_t *text, size_t count)
-{
-	netdev_err(queue->port->dev, "channel %u: %.*s\n", queue->index, (int)count, text);
-	give_up(queue->port);
-}
-
-void nv_note(struct nv_port *port, const uint8_t *text, size_t count, uint64_t value)
-{
-	netdev_warn(port->dev, "%.*s (%llu)\n", (int)count, text, value);
-}
-
-void nv_send_table(struct nv_port *port, uint32_t index, uint32_t channel)
-{
-	if (index < NV_SEND_TABLE)
-		WRITE_ONCE(port->send_table[index], channel);
-}
-
-void nv_happened(struct nv_port *port, uint32_t event)
-{
-	switch (event) {
-	case NV_LINK:
-		if (!READ_ONCE(port->is_ready))
-			return;
-		if (port->facts.link_up)
-			netif_carrier_on(port->dev);
-		else
-			netif_carrier_off(port->dev);
-		return;
-	case NV_NETWORK:
-		if (READ_ONCE(port->is_ready))
-			schedule_work(&port->announce);
-		return;
-	case NV_SPEED:
-		return;
-	}
-	set_bit(event, &port->events);
-	wake_up_all(&port->wait);
-}
-
-/* The machine is on another network now: the stack renews what it knows. */
-static void announce(struct work_struct *work)
-{
-	struct nv_port *port = container_of(work, struct nv_port, announce);
-
-	rtnl_lock();
-	if (READ_ONCE(port->is_ready) && netif_running(port->dev) && port->facts.link_up && !port->is_broken) {
-		netif_carrier_off(port->dev);
-		netif_carrier_on(port->dev);
-		netdev_notify_peers(port->dev);
-	}
-	rtnl_unlock();
-}
-
-static bool is_over(struct nv_port *port)
-{
-	return READ_ONCE(port->is_broken) || READ_ONCE(port->hv->channel->rescind) ||
-	       test_bit(NV_FAILED, &port->events);
-}
-
-int nv_wait(struct nv_port *port, unsigned long events, unsigned int seconds)
-{
-	unsigned int step;
-
-	/* Nobody wakes us when the adapter is taken away. */
-	for (step = 0; step < seconds * 4; step++) {
-		wait_event_timeout(port->wait, (READ_ONCE(port->events) & events) || is_over(port), HZ / 4);
-		if (READ_ONCE(port->events) & events)
-			return 0;
-		if (is_over(port))
-			return -EIO;
-	}
-	return -ETIMEDOUT;
-}
-
-int nv_request(struct nv_port *port, u32 request, const struct nv_ask *ask)
-{
-	static const struct nv_ask nothing;
-	int result;
-
-	if (!port->adapter || READ_ONCE(port->is_broken))
-		return -EIO;
-	local_bh_disable();
-	result = swift_call(-EFAULT, netvsc_ask, port->adapter, request, ask ?: &nothing);
-	local_bh_enable();
-	if (result == -EFAULT)
-		give_up(port);
-	return result;
-}
-
-/* From the host: an interrupt, then the poll. */
-
-static void interrupted(void *context)
-{
-	struct nv_queue *queue = context;
-
-	if (napi_schedule_prep(&queue->napi)) {
-		hv_begin_read(&queue->channel->inbound);
-		__napi_schedule(&queue->napi);
-	}
-}
-
-static int poll_queue(struct napi_struct *napi, int budget)
-{
-	struct nv_queue *queue = container_of(napi, struct nv_queue, napi);
-	void *machine = smp_load_acquire(&queue->machine);
-	bool is_blocked = false;
-	int done = 0;
-
-	if (machine && !READ_ONCE(queue->port->is_broken)) {
-		done = swift_call(-EFAULT, netvsc_poll, machine, budget);
-		if (done < 0) {
-			give_up(queue->port);
-			done = 0;
-		}
-		is_blocked = done & NV_POLL_BLOCKED;
-		done &= ~NV_POLL_BLOCKED;
-	}
-	if (done >= budget || !napi_complete_done(napi, done))
-		return done;
-	/* A broken channel stays silent. */
-	if (READ_ONCE(queue->port->is_broken))
-		return done;
-	if (hv_end_read(&queue->channel->inbound) && !is_blocked && napi_schedule_prep(napi)) {
-		hv_begin_read(&queue->channel->inbound);
-		__napi_schedule(napi);
-	}
-	return done;
-}
-
-/* Channels. */
-
-static int open_channel(struct nv_queue *queue, struct vmbus_channel *channel)
-{
-	u32 bytes = VMBUS_RING_SIZE(ring_size * PAGE_SIZE);
-	int error;
-
-	queue->channel = channel;
-	/* The poll masks and unmasks by itself. */
-	set_channel_read_mode(channel, HV_CALL_ISR);
-	napi_enable(&queue->napi);
-	error = vmbus_open(channel, bytes, bytes, NULL, 0, interrupted, queue);
-	if (error) {
-		napi_disable(&queue->napi);
-		return error;
-	}
-	queue->is_open = true;
-	return 0;
-}
-
-static struct nv_rings rings_of(const struct vmbus_channel *channel)
-{
-	return (struct nv_rings){
-		.out = channel->outbound.ring_buffer,
-		.in = channel->inbound.ring_buffer,
-		.out_bytes = channel->outbound.ring_datasize,
-		.in_bytes = channel->inbound.ring_datasize,
-	};
-}
-
-/* The host may have written before there was somebody to read. */
-static void use_machine(struct nv_queue *queue, void *machine)
-{
-	smp_store_release(&queue->machine, machine);
-	local_bh_disable();
-	interrupted(queue);
-	local_bh_enable();
-}
-
-static bool is_settled(struct nv_port *port)
-{
-	return test_bit(NV_READY, &port->events) || !READ_ONCE(port->accepts) || is_over(port);
-}
-
-/* The host offers a channel that was asked for. */
-static void sub_channel_offered(struct vmbus_channel *channel)
-{
-	struct nv_port *port = hv_get_drvdata(channel->primary_channel->device_obj);
-	unsigned int index = channel->offermsg.offer.sub_channel_index, step;
-	struct nv_queue *queue;
-	struct nv_rings rings;
-	void *machine;
-
-	if (!port)
-		return;
-	mutex_lock(&port->opening);
-	if (!port->accepts) {
-		mutex_unlock(&port->opening);
-		return;
-	}
-	port->offers++;
-	mutex_unlock(&port->opening);
-
-	/* The offer may be faster than the answer that announces it. */
-	for (step = 0; step < 40 && !is_settled(port); step++)
-		wait_event_timeout(port->wait, is_settled(port), HZ / 4);
-
-	mutex_lock(&port->opening);
-	if (!port->accepts || !test_bit(NV_READY, &port->events))
-		goto out;
-	if (!index || index >= port->most_queues || index > port->facts.sub_channels)
-		goto out;
-	queue = &port->queues[index];
-	if (queue->is_open || open_channel(queue, channel))
-		goto out;
-	rings = rings_of(channel);
-	machine = swift_call(0, netvsc_add_queue, port->adapter, queue, &rings, index);
-	if (machine)
-		use_machine(queue, machine);
-	else
-		netdev_warn(port->dev, "channel %u cannot be used\n", index);
-out:
-	port->offers--;
-	wake_up_all(&port->wait);
-	mutex_unlock(&port->opening);
-}
-
-/* How many channels there are, one behind the other. */
-static unsigned int usable_channels(struct nv_port *port)
-{
-	unsigned int count = 0;
-
-	while (count < port->most_queues && READ_ONCE(port->queues[count].machine))
-		count++;
-	return count;
-}
-
-static void free_buffers(struct nv_port *port)
-{
-	vfree(port->receive_buffer);
-	vfree(port->send_buffer);
-	free_page((unsigned long)port->page);
-	port->receive_buffer = NULL;
-	port->send_buffer = NULL;
-	port->page = NULL;
-}
-
-static void revoke_buffers(struct nv_port *port)
-{
-	if (port->receive_gpadl.gpadl_handle)
-		vmbus_teardown_gpadl(port->hv->channel, &port->receive_gpadl);
-	if (port->send_gpadl.gpadl_handle)
-		vmbus_teardown_gpadl(port->hv->channel, &port->send_gpadl);
-	port->receive_gpadl.gpadl_handle = 0;
-	port->send_gpadl.gpadl_handle = 0;
-}
-
-/* Everything that bring_up() made; also what it made of it before it failed. Nobody sends any more. */
-static void take_down(struct nv_port *port)
-{
-	bool is_old = vmbus_proto_version < VERSION_WIN10;
-	unsigned int index, step;
-
-	mutex_lock(&port->opening);
-	WRITE_ONCE(port->accepts, false);
-	mutex_unlock(&port->opening);
-	wake_up_all(&port->wait);
-	wait_event(port->wait, !READ_ONCE(port->offers));
-	/* The last one has left, too. */
-	mutex_lock(&port->opening);
-	mutex_unlock(&port->opening);
-	WRITE_ONCE(port->is_ready, false);
-
-	for (index = 0; index < port->most_queues; index++) {
-		struct nv_queue *queue = &port->queues[index];
-
-		for (step = 0; step < 250 && queue->machine && !is_over(port); step++) {
-			if (swift_call(0, netvsc_outstanding, queue->machine) <= 0)
-				break;
-			msleep(2);
-		}
-	}
-	clear_bit(NV_HALTED, &port->events);
-	if (test_bit(NV_READY, &port->events) && !is_over(port) && !nv_request(port, NV_HALT, NULL))
-		nv_wait(port, BIT(NV_HALTED), 5);
-
-	for (index = 0; index < port->most_queues; index++)
-		if (port->queues[index].is_open)
-			napi_disable(&port->queues[index].napi);
-	if (is_old)
-		revoke_buffers(port);
-	/* The first channel's end is that of the others. */
-	if (port->queues[0].is_open)
-		vmbus_close(port->hv->channel);
-	if (!is_old)
-		revoke_buffers(port);
-
-	for (index = 0; index < port->most_queues; index++) {
-		struct nv_queue *queue = &port->queues[index];
-		void *machine = queue->machine;
-
-		queue->machine = NULL;
-		queue->is_open = false;
-		if (machine && swift_call_trapped(netvsc_remove_queue, machine))
-			netdev_err(port->dev, "channel %u: memory is left behind\n", index);
-	}
-	if (port->adapter && swift_call_trapped(netvsc_end, port->adapter))
-		netdev_err(port->dev, "memory is left behind\n");
-	port->adapter = NULL;
-	port->channels = 0;
-	free_buffers(port);
-}
-
-static int share_buffers(struct nv_port *port)
-{
-	struct vmbus_channel *channel = port->hv->channel;
-	int error;
-
-	port->receive_buffer = vzalloc(port->settings.receive_bytes);
-	port->send_buffer = vzalloc(port->settings.send_bytes);
-	port->page = (void *)get_zeroed_page(GFP_KERNEL);
-	if (!port->receive_buffer || !port->send_buffer || !port->page)
-		return -ENOMEM;
-	error = vmbus_establish_gpadl(channel, port->receive_buffer, port->settings.receive_bytes,
-				      &port->receive_gpadl);
-	if (error)
-		return error;
-	return vmbus_establish_gpadl(channel, port->send_buffer, port->settings.send_bytes, &port->send_gpadl);
-}
-
-static int start_machine(struct nv_port *port)
-{
-	struct nv_queue *queue = &port->queues[0];
-	struct nv_start start = {
-		.port = port,
-		.queue = queue,
-		.rings = rings_of(port->hv->channel),
-		.receive_buffer = port->receive_buffer,
-		.send_buffer = port->send_buffer,
-		.receive_bytes = port->settings.receive_bytes,
-		.send_bytes = port->settings.send_bytes,
-		.receive_gpadl = port->receive_gpadl.gpadl_handle,
-		.send_gpadl = port->send_gpadl.gpadl_handle,
-		.mtu = port->settings.mtu,
-		.sub_channels = port->settings.channels - 1,
-		.coalescing = !!(port->dev->features & NETIF_F_LRO),
-		.page = port->page,
-		.page_frame = PHYS_PFN(virt_to_phys(port->page)),
-		.facts = &port->facts,
-		.key = port->key,
-	};
-	int error = swift_call(-EFAULT, netvsc_start, &start);
-
-	if (error)
-		return error;
-	port->adapter = start.adapter;
-	use_machine(queue, start.machine);
-	return nv_request(port, NV_BEGIN, NULL);
-}
-
-/* Opens the adapter as port->settings say, up to all of its channels. */
-static int bring_up(struct nv_port *port)
-{
-	unsigned int index, wanted;
-	int error;
-
-	port->events = 0;
-	port->is_broken = false;
-	memset(&port->facts, 0, sizeof(port->facts));
-	port->accepts = true;
-	/* Closing the channel takes it away. */
-	vmbus_set_sc_create_callback(port->hv->channel, sub_channel_offered);
-	error = open_channel(&port->queues[0], port->hv->channel);
-	if (!error)
-		error = share_buffers(port);
-	if (!error)
-		error = start_machine(port);
-	if (!error)
-		error = nv_wait(port, BIT(NV_READY), 60);
-	if (error)
-		goto failed;
-
-	wanted = port->facts.sub_channels + 1;
-	error = swift_call(-EFAULT, netvsc_share, port->adapter, port->queues[0].machine, wanted);
-	if (error)
-		goto failed;
-	for (index = 0; index < 40 && usable_channels(port) < wanted && !is_over(port); index++)
-		wait_event_timeout(port->wait, usable_channels(port) >= wanted || is_over(port), HZ / 4);
-	mutex_lock(&port->opening);
-	WRITE_ONCE(port->accepts, false);
-	mutex_unlock(&port->opening);
-	port->channels = usable_channels(port);
-	if (port->channels < wanted)
-		netdev_warn(port->dev, "%u of %u channels were opened\n", port->channels, wanted);
-
-	/* The host says how it wants it after this, if it does. */
-	for (index = 0; index < NV_SEND_TABLE; index++)
-		if (port->send_table[index] >= port->channels || !port->send_table[index])
-			WRITE_ONCE(port->send_table[index], index % port->channels);
-	for (index = 0; index < NV_TABLE; index++)
-		if (!netif_is_rxfh_configured(port->dev) || port->table[index] >= port->channels)
-			port->table[index] = index % port->channels;
-	error = nv_set_scaling(port);
-	if (error)
-		goto failed;
-	WRITE_ONCE(port->is_ready, true);
-	return 0;
-
-failed:
-	take_down(port);
-	return error;
-}
-
-int nv_set_scaling(struct nv_port *port)
-{
-	struct nv_ask ask = { .table = port->table, .key = port->key };
-	int error;
-
-	if (port->channels < 2)
-		return 0;
-	clear_bit(NV_SCALING_SET, &port->events);
-	error = nv_request(port, NV_SET_SCALING, &ask);
-	return error ?: nv_wait(port, BIT(NV_SCALING_SET), 10);
-}
 
 /* The device's operations. */
 
@@ -532,8 +87,12 @@ static netdev_tx_t on_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	if (unlikely(!queue->machine || READ_ONCE(port->is_broken)))
 		goto drop;
+	send.more = netdev_xmit_more();
 	if (unlikely(!nv_describe(port, skb, &send))) {
 		queue->counters.tx_no_memory++;
+		/* Those before it waited for this one. */
+		if (!send.more && swift_call_trapped(netvsc_flush, queue->machine))
+			nv_give_up(port);
 		goto drop;
 	}
 	switch (swift_call(-EFAULT, netvsc_send, queue->machine, &send)) {
@@ -551,7 +110,7 @@ static netdev_tx_t on_xmit(struct sk_buff *skb, struct net_device *dev)
 		queue->counters.tx_too_big++;
 		break;
 	default:
-		give_up(port);
+		nv_give_up(port);
 	}
 drop:
 	dev_kfree_skb_any(skb);
@@ -623,18 +182,18 @@ int nv_restart(struct nv_port *port, const struct nv_settings *settings)
 		return -ENODEV;
 	netif_device_detach(dev);
 	netif_tx_disable(dev);
-	take_down(port);
+	nv_take_down(port);
 	port->settings = *settings;
-	error = bring_up(port);
+	error = nv_bring_up(port);
 	if (!error && port->facts.mtu < settings->mtu) {
-		take_down(port);
+		nv_take_down(port);
 		error = -EINVAL;
 	}
 	if (error) {
 		port->settings = old;
-		if (bring_up(port)) {
+		if (nv_bring_up(port)) {
 			netdev_err(dev, "the adapter does not come back\n");
-			give_up(port);
+			nv_give_up(port);
 			return error;
 		}
 	}
@@ -742,7 +301,7 @@ static struct nv_port *make_port(struct hv_device *hv)
 	for (index = 0; index < queues; index++) {
 		port->queues[index].port = port;
 		port->queues[index].index = index;
-		netif_napi_add(dev, &port->queues[index].napi, poll_queue);
+		netif_napi_add(dev, &port->queues[index].napi, nv_poll);
 	}
 	port->settings = (struct nv_settings){
 		.mtu = ETH_DATA_LEN,
@@ -753,7 +312,7 @@ static struct nv_port *make_port(struct hv_device *hv)
 					  NV_MOST_SEND_BYTES);
 	init_waitqueue_head(&port->wait);
 	mutex_init(&port->opening);
-	INIT_WORK(&port->announce, announce);
+	INIT_WORK(&port->announce, nv_announce);
 	netdev_rss_key_fill(port->key, NV_KEY);
 	SET_NETDEV_DEV(dev, &hv->device);
 	dev->netdev_ops = &nv_device_ops;
@@ -775,7 +334,7 @@ static int adapter_found(struct hv_device *hv, const struct hv_vmbus_device_id *
 	if (!port)
 		return -ENOMEM;
 	hv_set_drvdata(hv, port);
-	error = bring_up(port);
+	error = nv_bring_up(port);
 	if (error) {
 		dev_err(&hv->device, "the adapter cannot be opened: %d\n", error);
 		goto failed;
@@ -788,7 +347,7 @@ static int adapter_found(struct hv_device *hv, const struct hv_vmbus_device_id *
 	error = register_netdev(port->dev);
 	if (!error)
 		return 0;
-	take_down(port);
+	nv_take_down(port);
 failed:
 	vmbus_set_sc_create_callback(hv->channel, NULL);
 	hv_set_drvdata(hv, NULL);
@@ -801,7 +360,7 @@ static void remove_adapter(struct hv_device *hv)
 	struct nv_port *port = hv_get_drvdata(hv);
 
 	unregister_netdev(port->dev);
-	take_down(port);
+	nv_take_down(port);
 	vmbus_set_sc_create_callback(hv->channel, NULL);
 	cancel_work_sync(&port->announce);
 	hv_set_drvdata(hv, NULL);
@@ -836,7 +395,7 @@ static struct hv_driver nv_driver = {
 
 static int __init nv_load(void)
 {
-	if (ring_size < 8 || ring_size > 4096) {
+	if (nv_ring_pages < 8 || nv_ring_pages > 4096) {
 		pr_err("hv_netvsc: ring_size is a number of pages from 8 to 4096\n");
 		return -EINVAL;
 	}

@@ -12,7 +12,7 @@ static const struct {
 	STATISTIC(tx_copied),	 STATISTIC(tx_ranges),	   STATISTIC(tx_segmented), STATISTIC(tx_failed),
 	STATISTIC(tx_too_big),	 STATISTIC(tx_no_memory),  STATISTIC(tx_busy),	    STATISTIC(stop_queue),
 	STATISTIC(wake_queue),	 STATISTIC(rx_coalesced),  STATISTIC(rx_no_memory), STATISTIC(rx_faults),
-	STATISTIC(signals),	 STATISTIC(polls),
+	STATISTIC(signals),	 STATISTIC(polls),	   STATISTIC(tx_joined),
 #undef STATISTIC
 };
 

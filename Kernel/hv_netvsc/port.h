@@ -69,6 +69,19 @@ struct nv_port {
 };
 
 extern const struct ethtool_ops nv_ethtool_ops;
+extern unsigned int nv_ring_pages; /* of each of a channel's two rings */
+
+/* Opens the adapter as port->settings say, up to all of its channels. */
+int nv_bring_up(struct nv_port *port);
+/* Everything that nv_bring_up() made; also what it made of it before it failed. Nobody sends any more. */
+void nv_take_down(struct nv_port *port);
+int nv_poll(struct napi_struct *napi, int budget);
+
+/* The adapter is of no use any more, until it is opened again. */
+void nv_give_up(struct nv_port *port);
+/* It is of no use, or the host has taken it away. */
+bool nv_is_over(struct nv_port *port);
+void nv_announce(struct work_struct *work);
 
 /* With the RTNL. */
 int nv_restart(struct nv_port *port, const struct nv_settings *settings);

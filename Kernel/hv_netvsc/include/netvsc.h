@@ -25,6 +25,7 @@ struct nv_counters {
 	uint64_t tx_packets;
 	uint64_t tx_bytes;
 	uint64_t tx_copied; /* into a section of the send buffer */
+	uint64_t tx_joined; /* of those: into the section of the one before */
 	uint64_t tx_ranges; /* sent from where they lie */
 	uint64_t tx_segmented; /* cut by the host */
 	uint64_t tx_failed; /* the host said no */
@@ -112,6 +113,7 @@ struct nv_send {
 	uint16_t segment; /* bytes of payload in each */
 	uint16_t transport; /* bytes in front of TCP or UDP */
 	uint16_t tag;
+	uint8_t more; /* others follow at once */
 };
 
 /* What became of a frame. */
@@ -186,6 +188,8 @@ void *netvsc_add_queue(void *adapter, struct nv_queue *queue, const struct nv_ri
 void netvsc_remove_queue(void *machine);
 int32_t netvsc_poll(void *machine, int32_t budget);
 int32_t netvsc_send(void *machine, const struct nv_send *send);
+/* What waited for more to come goes now. */
+void netvsc_flush(void *machine);
 int32_t netvsc_ask(void *adapter, uint32_t request, const struct nv_ask *ask);
 int32_t netvsc_outstanding(void *machine);
 

@@ -99,6 +99,11 @@ def settings(suite, guest, processors):
             for words in ["rx off", "tso off", "tx off", "gro off", "rx on tx on tso on gro on"]:
                 vm.sh(f"{ETHTOOL} -K eth0 {words}")
                 copies(vm, port, kept, data)
+            counts = statistics(vm)
+            if "tx_joined" in counts:
+                # What the guest cuts itself comes in rows, and a row shares packets.
+                suite.note(f"{counts['tx_joined']} of {counts['tx_copied']} copied frames joined the one before")
+                expect(counts["tx_joined"] > 100, "frames that follow each other at once have packets of their own")
         with suite.check("jumbo frames"):
             vm.sh("ip link set eth0 mtu 9000")
             reaches(vm)
