@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Turns Swift modules into a kernel object. Included by Kbuild, where the kernel's CONFIG_* are known.
-#   $(call swift_library,MODULE,SOURCES,LIBRARIES)                 code that others import: a .swiftmodule only
-#   $(call swift_object,OBJECT,MODULE,SOURCES,LIBRARIES,FOLDER)    a driver: one object for its .ko
+#   $(call swift_library,MODULE,SOURCES,LIBRARIES,SET,FLAGS)            code that others import: a .swiftmodule only
+#   $(call swift_object,OBJECT,MODULE,SOURCES,LIBRARIES,FOLDER,SET,FLAGS)   a driver: one object for its .ko
+# A set is a folder of libraries that were compiled with the same flags.
 # In Embedded mode the importing module emits, as weak symbols, what it uses of its libraries, so a library gives no
 # object of its own.
 #
@@ -28,7 +29,7 @@ swift_flags := -target $(SWIFT_TARGET) -swift-version 6 -wmo $(SWIFT_OPTIMIZE) -
   -strict-memory-safety -warnings-as-errors \
   -no-allocations -enforce-exclusivity=unchecked \
   -module-cache-path $(abspath $(obj))/swift/cache \
-  -I $(abspath $(obj))/swift -I $(LIS_ROOT)/Kernel/Support/include \
+  -I $(LIS_ROOT)/Kernel/Support/include \
   $(if $(filter KernelChannel,$(LIS_LIBRARIES)),-I $(LIS_ROOT)/Kernel/Channel/include) \
   -Xfrontend -disable-stack-protector -Xfrontend -trap-function -Xfrontend swift_kernel_trap \
   -Xcc -ffreestanding -Xcc -mno-red-zone -Xcc -mcmodel=kernel -Xcc -fno-pic -Xcc -fno-stack-protector \
@@ -46,7 +47,7 @@ swift_check := awk -v rethunk=$(if $(lis_rethunk),1,0) -v retpoline=$(if $(lis_r
   -f $(LIS_ROOT)/Kernel/Build/check-object.awk
 
 quiet_cmd_swift_library = SWIFTM  $@
-      cmd_swift_library = mkdir -p $(dir $@); $(SWIFTC) $(swift_flags) -module-name $(SWIFT_MODULE) \
+      cmd_swift_library = mkdir -p $(dir $@); $(SWIFTC) $(swift_flags) $(SWIFT_INCLUDES) -module-name $(SWIFT_MODULE) \
 	-emit-module -emit-module-path $@ $(SWIFT_SOURCES)
 
 # $(cmd_objtool) begins with a semicolon: without "set -e" a failed step would leave an old object to be linked.
@@ -60,18 +61,20 @@ quiet_cmd_swift_object = SWIFT   $@
 	{ nm -u $@; objdump -dr --no-show-raw-insn $@; } | $(swift_check) -v object=$@ $(cmd_objtool)
 
 define swift_library
-$(obj)/swift/$(1).swiftmodule: SWIFT_MODULE := $(1)
-$(obj)/swift/$(1).swiftmodule: SWIFT_SOURCES := $(2)
-$(obj)/swift/$(1).swiftmodule: $(2) $(foreach l,$(3),$(obj)/swift/$(l).swiftmodule) $(src)/swift.mk FORCE
+$(obj)/$(4)/$(1).swiftmodule: SWIFT_MODULE := $(1)
+$(obj)/$(4)/$(1).swiftmodule: SWIFT_SOURCES := $(2)
+$(obj)/$(4)/$(1).swiftmodule: SWIFT_INCLUDES := -I $(abspath $(obj))/$(4) $(5)
+$(obj)/$(4)/$(1).swiftmodule: $(2) $(foreach l,$(3),$(obj)/$(4)/$(l).swiftmodule) $(src)/swift.mk FORCE
 	$$(call if_changed,swift_library)
-targets += swift/$(1).swiftmodule
+targets += $(4)/$(1).swiftmodule
 endef
 
 define swift_object
 $(obj)/$(1): SWIFT_MODULE := $(2)
 $(obj)/$(1): SWIFT_SOURCES := $(3)
-$(obj)/$(1): SWIFT_INCLUDES := $(if $(wildcard $(LIS_ROOT)/Kernel/$(5)/include),-I $(LIS_ROOT)/Kernel/$(5)/include)
-$(obj)/$(1): $(3) $(foreach l,$(4),$(obj)/swift/$(l).swiftmodule) $(src)/swift.mk \
+$(obj)/$(1): SWIFT_INCLUDES := $(if $(wildcard $(LIS_ROOT)/Kernel/$(5)/include),-I $(LIS_ROOT)/Kernel/$(5)/include) \
+  -I $(abspath $(obj))/$(strip $(6)) $(7)
+$(obj)/$(1): $(3) $(foreach l,$(4),$(obj)/$(strip $(6))/$(l).swiftmodule) $(src)/swift.mk \
   $(LIS_ROOT)/Kernel/Build/check-object.awk FORCE
 	$$(call if_changed,swift_object)
 targets += $(1)

@@ -61,6 +61,7 @@ struct Service: ~Copyable {
     self.message = message
   }
 
+  @inline(__always)
   var service: IntegrationService { machine.service }
 
   // MARK: Channel

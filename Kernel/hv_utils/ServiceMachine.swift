@@ -10,7 +10,7 @@ import VMBus
 /// and in for every packet.
 @safe
 struct ServiceMachine: ~Copyable {
-  let service: IntegrationService
+  private let kind: IntegrationService
   private let memory: KernelBuffer
 
   /// `nil`: no memory.
@@ -18,7 +18,7 @@ struct ServiceMachine: ~Copyable {
     // The largest of them has less; `room` says so when that changes.
     guard let memory = KernelBuffer(byteCount: 512) else { return nil }
     let machine = ServiceMachine(service: service, memory: memory)
-    switch service {
+    switch machine.service {
     case .heartbeat: unsafe machine.heartbeat.initialize(to: HeartbeatClient())
     case .shutdown: unsafe machine.shutdown.initialize(to: ShutdownClient(hibernates: utils_hibernates()))
     case .timeSynchronization: unsafe machine.time.initialize(to: TimeSynchronizationClient())
@@ -30,8 +30,17 @@ struct ServiceMachine: ~Copyable {
   }
 
   private init(service: IntegrationService, memory: consuming KernelBuffer) {
-    self.service = service
+    kind = service
     self.memory = memory
+  }
+
+  @inline(__always)
+  var service: IntegrationService {
+    #if NO_FILE_COPY
+      // No device of the kind is bound; so the compiler leaves out what would serve it.
+      if kind == .fileCopy { return .heartbeat }
+    #endif
+    return kind
   }
 
   /// The machines are plain values: nothing has to be ended before the memory goes.
