@@ -60,6 +60,9 @@ def dump(suite, guest, processors=2):
             vm.console.send(b"0 echo c >/proc/sysrq-trigger\n")
             vm.rebooted(since, 180)
             vm.sh("test -e /proc/vmcore")
+        if has_network:
+            # Before the dump fills the cache: rings need memory in one piece.
+            vm.sh("modprobe hv_netvsc; [ -e /sys/class/net/eth0 ] || { dmesg | tail; false; }")
         with suite.check("the dump is written to the disk"):
             drivers(vm)
             name = attached(vm, 1)[(0, 0)]
@@ -71,11 +74,10 @@ def dump(suite, guest, processors=2):
             suite.note(f"{int(vm.sh('stat -c %s /mnt/vmcore')) >> 20} MiB")
         if has_network:
             with suite.check("its first 8 MiB go through the adapter"), server("", b"") as (port, kept):
+                vm.check_modules([one for one in ["hv_netvsc"] if one in vm.modules])
                 vm.sh(f"echo {base64.b64encode(LEASE).decode()} | base64 -d >/root/lease")
-                vm.sh("modprobe hv_netvsc; [ -e /sys/class/net/eth0 ] || { dmesg | tail; false; }")
                 vm.sh("ip link set eth0 up && chmod 755 /root/lease && "
                       "udhcpc -i eth0 -n -q -t 10 -s /root/lease", 90)
-                vm.check_modules([one for one in ["hv_netvsc"] if one in vm.modules])
                 router = vm.sh(". /tmp/lease; echo $router").strip()
                 vm.sh(f"head -c {SENT} /proc/vmcore >/tmp/f")
                 post(vm, "/tmp/f", port, "vmcore", router)
