@@ -87,8 +87,8 @@ public final class Partition: Sendable {
         Interrupt.synic + UInt32(synic.index), to: synic.interrupt, resample: synic.endOfMessage)
     }
     guard clinux_kick_install() == 0 else { throw .system(operation: "installing a signal handler", errno: EINVAL) }
-    try Self.enter(loader, acpi, managementInformation, memory, virtualProcessors)
     try load.finish()
+    try Self.enter(loader, acpi, managementInformation, memory, virtualProcessors)
     service = try ServiceThread(core, sink: configuration.serial)
   }
 

@@ -34,14 +34,16 @@ import VirtualMachine
   @Test func runWithFlags() throws {
     let configuration = try machine(
       "--name", "web", "--kernel", "/boot/k", "--initramfs", "/boot/i", "--command-line", "console=ttyS0 a=b",
-      "--processors", "4", "--memory", "2G", "--serial", "file:/tmp/log", "--vmbus-version", "5.2", "--accelerator",
+      "--processors", "4", "--memory", "2G", "--serial", "file:/tmp/log", "--unpack-kernel", "guest", "--vmbus-version",
+      "5.2", "--accelerator",
       "software", "--on-crash", "stop", "--disable", "time", "--disable", "copy", "--kvp", "role=web=server", "--kvp",
       "empty=")
     #expect(
       configuration
         == VirtualMachineConfiguration(
           name: "web", processors: 4, memory: ByteCount(rawValue: 2 << 30), kernel: "/boot/k", initramfs: "/boot/i",
-          commandLine: "console=ttyS0 a=b", serial: .file("/tmp/log"), busVersionLimit: BusVersion(major: 5, minor: 2),
+          commandLine: "console=ttyS0 a=b", unpackKernel: .guest, serial: .file("/tmp/log"),
+          busVersionLimit: BusVersion(major: 5, minor: 2),
           accelerator: .software, disabledServices: [.time, .copy], keyValues: ["role": "web=server", "empty": ""],
           onCrash: .stop))
   }

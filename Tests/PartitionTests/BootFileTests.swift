@@ -6,36 +6,12 @@ import Testing
 @testable import Partition
 
 /// What `Partition.init` says about its input before it touches KVM.
-@Suite final class BootFileTests {
-  let folder: String
+@Suite struct BootFileTests {
+  let folder: BootFolder
 
-  init() throws {
-    var template = Array("/tmp/lis-boot-XXXXXX".utf8CString)
-    let made = unsafe mkdtemp(&template) != nil
-    try #require(made)
-    folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
+  init() throws { folder = try BootFolder() }
 
-  deinit {
-    if let entries = unsafe opendir(folder) {
-      while let entry = unsafe readdir(entries) {
-        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
-          unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
-        }
-        unsafe unlink(folder + "/" + name)
-      }
-      unsafe closedir(entries)
-    }
-    unsafe rmdir(folder)
-  }
-
-  func file(_ name: String, _ bytes: [UInt8]) -> BootFile {
-    let path = folder + "/" + name
-    let descriptor = unsafe open(path, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0o600)
-    _ = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
-    close(descriptor)
-    return BootFile(path: path)
-  }
+  private func file(_ name: String, _ bytes: [UInt8]) -> BootFile { folder.file(name, bytes) }
 
   func problem(
     kernel: BootFile, initramfs: BootFile? = nil, commandLine: String = "", processors: Int = 1,
@@ -48,8 +24,8 @@ import Testing
       let memory = try GuestMemory(byteCount: configuration.memoryBytes)
       let loader = try BootLoader(configuration, ranges: memory.ranges)
       let load = try FileLoad(loader, into: memory)
-      try loader.writeParameters(into: memory, acpi: [1, 2, 3], managementInformation: [4, 5], seed: [9])
       try load.finish()
+      try loader.writeParameters(into: memory, acpi: [1, 2, 3], managementInformation: [4, 5], seed: [9])
       return nil
     } catch { return error }
   }
@@ -60,9 +36,9 @@ import Testing
   }
 
   @Test func kernels() {
-    let missing = folder + "/missing"
+    let missing = folder.path + "/missing"
     #expect(problem(kernel: BootFile(path: missing)) == .kernel(path: missing, .missing))
-    #expect(problem(kernel: BootFile(path: folder)) == .kernel(path: folder, .notAFile))
+    #expect(problem(kernel: BootFile(path: folder.path)) == .kernel(path: folder.path, .notAFile))
     let empty = file("empty", [])
     #expect(problem(kernel: empty) == .kernel(path: empty.path, .empty))
     let text = file("text", [UInt8](repeating: 0x20, count: 10_000))
@@ -81,7 +57,7 @@ import Testing
       problem(kernel: kernel, initramfs: BootFile(path: "/nowhere/at/all"))
         == .initramfs(path: "/nowhere/at/all", .missing))
     // A sparse file as large as the machine.
-    let path = folder + "/sparse"
+    let path = folder.path + "/sparse"
     let descriptor = unsafe open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
     ftruncate(descriptor, 128 << 20)
     close(descriptor)

@@ -31,6 +31,7 @@ import Testing
       kernel: boot/vmlinuz
       initramfs: /boot/initrd.img
       command-line: console=ttyS0 quiet panic=-1
+      unpack-kernel: guest
       serial: file:boot.log
       vmbus-version: 5.2
       accelerator: kvm
@@ -46,8 +47,9 @@ import Testing
       configuration
         == VirtualMachineConfiguration(
           name: "web-1", processors: 4, memory: ByteCount(rawValue: 2 << 30), kernel: "/vms/boot/vmlinuz",
-          initramfs: "/boot/initrd.img", commandLine: "console=ttyS0 quiet panic=-1", serial: .file("/vms/boot.log"),
-          busVersionLimit: BusVersion(major: 5, minor: 2), accelerator: .kvm, disabledServices: [.time],
+          initramfs: "/boot/initrd.img", commandLine: "console=ttyS0 quiet panic=-1", unpackKernel: .guest,
+          serial: .file("/vms/boot.log"), busVersionLimit: BusVersion(major: 5, minor: 2), accelerator: .kvm,
+          disabledServices: [.time],
           keyValues: ["role": "web server", "größe": "12"], onCrash: .restart))
   }
 
@@ -82,9 +84,11 @@ import Testing
     (
       "kernel: k\ncolour: red\n",
       "web.yaml:2: unknown key \"colour\"; known keys are name, processors, memory, kernel, initramfs, command-line, "
-        + "serial, vmbus-version, accelerator, on-crash, services, kvp, disks, dvds, ide, nics, legacy-nics"
+        + "unpack-kernel, serial, vmbus-version, accelerator, on-crash, services, kvp, disks, dvds, ide, nics, "
+        + "legacy-nics"
     ),
     ("kernel: k\nkernel: j\n", "web.yaml:2: key \"kernel\" is given twice; remove one of them"),
+    ("kernel: k\nunpack-kernel: me\n", "web.yaml:2: \"me\" is no choice for unpack-kernel; use host, guest"),
     ("kernel: k\nprocessors: 0\n", "web.yaml:2: \"0\" is not a number of processors; use 1 to 8"),
     ("kernel: k\nprocessors: [1]\n", "web.yaml:2: \"processors\" must be one value, not a list"),
     ("kernel: k\nprocessors:\n", "web.yaml:2: \"processors\" has no value; give one, or remove the key"),

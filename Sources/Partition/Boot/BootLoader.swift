@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Glibc
+import Synchronization
 
 /// Puts a kernel, its initramfs and its parameters into guest memory, as often as asked.
 final class BootLoader: Sendable {
   private let kernel: BootSource
   private let initramfs: BootSource?
+  /// What the file is, packed or not.
   private let image: KernelImage
+  /// What is unpacked here; nil: the kernel comes as it is, and unpacks itself.
+  private let payload: KernelPayload?
   private let commandLine: [UInt8]
   private let initramfsRange: GuestMemoryRange?
   private let ranges: [GuestMemoryRange]
+  /// What is in memory.
+  private let loaded: Mutex<KernelImage>
 
-  /// Where the first processor begins.
-  var entry: UInt64 { image.entry }
+  /// Where the first processor begins, once the files are loaded.
+  var entry: UInt64 { loaded.withLock(\.entry) }
 
   /// Opens and checks everything; loads nothing.
   init(_ configuration: PartitionConfiguration, ranges: [GuestMemoryRange]) throws(PartitionError) {
@@ -21,7 +28,12 @@ final class BootLoader: Sendable {
     do { kernel = try BootSource(opening: configuration.kernel) } catch {
       throw .kernel(path: kernelPath, error.problem)
     }
-    image = try Self.readImage(kernel)
+    let header = try Self.readHeader(kernel)
+    do { image = try unsafe KernelImage(header: header.span.bytes, fileBytes: kernel.byteCount) } catch {
+      throw .kernel(path: kernelPath, error.problem)
+    }
+    payload = configuration.guestUnpacksKernel ? nil : unsafe KernelPayload(header: header.span.bytes, of: kernel)
+    loaded = Mutex(image)
     let lowEnd = ranges.first?.end ?? 0
     let needed = image.segments.reduce(image.end) { max($0, $1.address + $1.memoryBytes) }
     guard needed <= lowEnd else {
@@ -51,29 +63,16 @@ final class BootLoader: Sendable {
     initramfs = source
   }
 
-  private static func readImage(_ kernel: BootSource) throws(PartitionError) -> KernelImage {
-    var header = [UInt8](repeating: 0, count: Int(min(kernel.byteCount, UInt64(KernelImage.headerBytes))))
-    var problem: BootFileProblem?
-    unsafe header.withUnsafeMutableBytes { buffer in
-      do throws(BootSourceProblem) { try unsafe kernel.read(at: 0, into: buffer) } catch { problem = error.problem }
-    }
-    if let problem { throw .kernel(path: kernel.path, problem) }
-    do { return try unsafe KernelImage(header: header.span.bytes, fileBytes: kernel.byteCount) } catch {
+  private static func readHeader(_ kernel: BootSource) throws(PartitionError) -> [UInt8] {
+    do { return try kernel.read(at: 0, count: Int(min(kernel.byteCount, UInt64(KernelImage.headerBytes)))) } catch {
       throw .kernel(path: kernel.path, error.problem)
     }
   }
 
   /// Puts kernel and initramfs into memory, which must read as zeros before.
   func loadFiles(into memory: GuestMemory) throws(PartitionError) {
-    for segment in image.segments {
-      guard let target = unsafe memory.pointer(to: segment.address, count: Int(segment.fileBytes)) else {
-        throw .kernel(path: kernel.path, .doesNotFit(needed: segment.address, available: memory.byteCount))
-      }
-      let buffer = unsafe UnsafeMutableRawBufferPointer(start: target, count: Int(segment.fileBytes))
-      do { try unsafe kernel.read(at: segment.fileOffset, into: buffer) } catch {
-        throw .kernel(path: kernel.path, error.problem)
-      }
-    }
+    let kernel = try loadKernel(into: memory)
+    loaded.withLock { $0 = kernel }
     if let range = initramfsRange {
       guard let target = unsafe memory.pointer(to: range.base, count: Int(range.byteCount)) else {
         throw .wrongState("the initramfs is outside memory")
@@ -85,12 +84,57 @@ final class BootLoader: Sendable {
     }
   }
 
-  /// Puts everything else there. `acpi` are the tables that go to `GuestLayout.acpi`.
+  /// A kernel that cannot be unpacked here comes as it is.
+  private func loadKernel(into memory: GuestMemory) throws(PartitionError) -> KernelImage {
+    if let payload {
+      if payload.compression == .stored {
+        let bytes = BootPart(whole: kernel, offset: payload.fileOffset, byteCount: payload.packedBytes)
+        if let image = try load(bytes, into: memory) { return image }
+      } else if let bytes = payload.unpack(kernel), let image = try load(bytes, into: memory) {
+        return image
+      }
+    }
+    try place(image, from: kernel, in: memory)
+    return image
+  }
+
+  /// nil: it is not as expected, and nothing was loaded.
+  private func load(_ payload: some BootBytes, into memory: GuestMemory) throws(PartitionError) -> KernelImage? {
+    guard var unpacked = UnpackedKernel(payload, of: image) else { return nil }
+    try place(unpacked.image, from: payload, in: memory)
+    var random: UInt64 = 0
+    if !isToStay, unsafe clinux_random(&random, MemoryLayout<UInt64>.size) == MemoryLayout<UInt64>.size {
+      unpacked.randomize(random, in: memory)
+    }
+    return unpacked.image
+  }
+
+  /// The command line wants the kernel where it was linked to.
+  private var isToStay: Bool {
+    commandLine.split(whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }).contains(
+      Array("nokaslr".utf8)[...])
+  }
+
+  private func place(
+    _ image: KernelImage, from source: some BootBytes, in memory: GuestMemory
+  ) throws(PartitionError) {
+    for segment in image.segments {
+      guard let target = unsafe memory.pointer(to: segment.address, count: Int(segment.fileBytes)) else {
+        throw .kernel(path: kernel.path, .doesNotFit(needed: segment.address, available: memory.byteCount))
+      }
+      let buffer = unsafe UnsafeMutableRawBufferPointer(start: target, count: Int(segment.fileBytes))
+      do { try unsafe source.read(at: segment.fileOffset, into: buffer) } catch {
+        throw .kernel(path: kernel.path, error.problem)
+      }
+    }
+  }
+
+  /// Puts everything else there, after the files. `acpi` are the tables that go to `GuestLayout.acpi`.
   func writeParameters(
     into memory: GuestMemory, acpi: [UInt8], managementInformation: [UInt8], seed: [UInt8]
   ) throws(PartitionError) {
     let parameters = BootParameters(
-      setupHeader: image.setupHeader, memoryMap: E820Entry.map(of: ranges), rootPointer: GuestLayout.acpi,
+      setupHeader: loaded.withLock(\.setupHeader), memoryMap: E820Entry.map(of: ranges), rootPointer: GuestLayout.acpi,
       commandLine: GuestLayout.commandLine, initramfs: initramfsRange,
       setupData: seed.isEmpty ? 0 : GuestLayout.setupData)
     do {

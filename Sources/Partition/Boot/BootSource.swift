@@ -4,7 +4,7 @@ import Glibc
 import HostSystem
 
 /// An open boot file. It stays open, so that every reset loads what the start loaded, whatever happens to the path.
-final class BootSource: Sendable {
+final class BootSource: BootBytes, Sendable {
   /// As errors name it.
   let path: String
   let byteCount: UInt64

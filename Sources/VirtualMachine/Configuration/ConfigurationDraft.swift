@@ -20,6 +20,7 @@ public struct ConfigurationDraft: Sendable {
   public enum Key: String, CaseIterable, Sendable {
     case name, processors, memory, kernel, initramfs
     case commandLine = "command-line"
+    case unpackKernel = "unpack-kernel"
     case serial
     case busVersion = "vmbus-version"
     case accelerator
@@ -90,6 +91,7 @@ public struct ConfigurationDraft: Sendable {
     var configuration = VirtualMachineConfiguration(name: name.text, kernel: kernel.text)
     configuration.initramfs = settings[.initramfs]?.text
     configuration.commandLine = try parse(.commandLine, Self.commandLine) ?? ""
+    configuration.unpackKernel = try parse(.unpackKernel, Self.choice) ?? .host
     configuration.processors = try parse(.processors, Self.processors) ?? 1
     configuration.memory = try parse(.memory, Self.memory) ?? .defaultMemory
     configuration.serial = try parse(.serial, Self.serial) ?? .interactive

@@ -16,6 +16,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
   /// Absolute path.
   public var initramfs: String?
   public var commandLine: String
+  public var unpackKernel: KernelUnpacking
   public var serial: SerialConsole
   /// The newest VMBus version the guest may have; `nil` for the newest there is.
   public var busVersionLimit: BusVersion?
@@ -34,7 +35,8 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
 
   public init(
     name: String, processors: Int = 1, memory: ByteCount = .defaultMemory, kernel: String, initramfs: String? = nil,
-    commandLine: String = "", serial: SerialConsole = .interactive, busVersionLimit: BusVersion? = nil,
+    commandLine: String = "", unpackKernel: KernelUnpacking = .host, serial: SerialConsole = .interactive,
+    busVersionLimit: BusVersion? = nil,
     accelerator: Accelerator = .auto, disabledServices: Set<ServiceName> = [], keyValues: [String: String] = [:],
     onCrash: CrashAction = .keep, disks: [DiskConfiguration] = [], ideDrives: [IDEDrive] = [],
     adapters: [NetworkAdapterConfiguration] = []
@@ -45,6 +47,7 @@ public struct VirtualMachineConfiguration: Codable, Hashable, Sendable {
     self.kernel = kernel
     self.initramfs = initramfs
     self.commandLine = commandLine
+    self.unpackKernel = unpackKernel
     self.serial = serial
     self.busVersionLimit = busVersionLimit
     self.accelerator = accelerator
@@ -77,6 +80,14 @@ public enum Accelerator: String, Codable, CaseIterable, Sendable {
   case auto
   case kvm
   case software
+}
+
+/// Who unpacks a bzImage.
+public enum KernelUnpacking: String, Codable, CaseIterable, Sendable {
+  /// `lis`, which also moves the kernel to a random virtual address; the guest where `lis` cannot.
+  case host
+  /// The kernel's own code, as behind firmware.
+  case guest
 }
 
 /// What becomes of the guest's serial port.

@@ -92,8 +92,11 @@ enum MachineRunner {
     } catch {
       throw ControlError(.hostFailure, "the configuration cannot be written down: \(error)")
     }
+    // Out here: inside, the unpacking would take many times as long.
+    let unpacked = configuration.unpackKernel == .host ? UnpackedKernelFile(configuration.kernel) : nil
+    defer { withExtendedLifetime(unpacked) {} }
     var machine = SoftwareMachine.Configuration(
-      orders: orders, files: [configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),
+      orders: orders, files: [unpacked?.path ?? configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),
       memoryBytes: configuration.memory.rawValue, controlSocket: socket, progress: say)
     machine.processors = configuration.processors
     let grants = try grants(configuration)

@@ -59,6 +59,9 @@ struct Run: ControlCommand {
   @Option(help: "The kernel's command line.")
   var commandLine: String?
 
+  @Option(help: "Who unpacks the kernel: host, which is sooner, or guest, its own code as behind firmware (host).")
+  var unpackKernel: String?
+
   @Option(help: "Virtual processors, 1 to 8 (1).")
   var processors: String?
 
@@ -165,6 +168,7 @@ struct Run: ControlCommand {
     flags.set(.kernel, kernel.map(FilePath.absolute), from: "--kernel")
     flags.set(.initramfs, initramfs.map(FilePath.absolute), from: "--initramfs")
     flags.set(.commandLine, commandLine, from: "--command-line")
+    flags.set(.unpackKernel, unpackKernel, from: "--unpack-kernel")
     flags.set(.processors, processors, from: "--processors")
     flags.set(.memory, memory, from: "--memory")
     flags.set(.serial, serial.map(absoluteSerial), from: "--serial")

@@ -116,6 +116,14 @@ for guest in ["6.1-cloud", "6.12-cloud"]:
             case("VMBus capped at {version}, {guest}", depth="full", guest=guest, version=version)(capped)
 
 
+@case("kernel unpacked by its own code, 6.1-cloud", depth="full", guest="6.1-cloud")
+@case("kernel unpacked by its own code, 6.12-cloud", depth="normal", guest="6.12-cloud")
+def unpacked_by_the_guest(suite, guest):
+    with Machine(suite, guest, options=["--unpack-kernel", "guest"]) as vm:
+        check_log(suite, vm)
+        check_shutdown(suite, vm)
+
+
 @case("memory past the 32-bit hole, 6.1-cloud", depth="full", guest="6.1-cloud")
 @case("memory past the 32-bit hole, 6.12-cloud", depth="full", guest="6.12-cloud")
 def large_memory(suite, guest):

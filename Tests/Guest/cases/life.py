@@ -25,10 +25,15 @@ def check_steady(suite, vm, before):
         steady(before, after)
 
 
+def kernel_place(vm):
+    return vm.sh("sed -n 's/ T _text$//p' /proc/kallsyms")
+
+
 def reboots(suite, guest, rounds):
     with Machine(suite, guest, memory="256M") as vm:
         vm.services_ready()
         figures = []
+        places = {kernel_place(vm)}
         with suite.check(f"{rounds} reboots in place, all services return each time"):
             for number in range(rounds):
                 since = vm.console.mark()
@@ -40,6 +45,10 @@ def reboots(suite, guest, rounds):
                 vm.rebooted(since)
                 vm.services_ready()
                 figures.append(vm.host_figures())
+                places.add(kernel_place(vm))
+        with suite.check("the kernel is at a random address each time"):
+            suite.note(", ".join(sorted(places)))
+            expect(len(places) > 1, "all at the same")
         with suite.check("the host counted them"):
             expect_equal(vm.show()["resets"], rounds, "resets")
         with suite.check("host memory, threads and descriptors are constant"):
