@@ -24,6 +24,17 @@ let package = Package(
         .product(name: "HostSystem", package: "swift-lis"),
       ], swiftSettings: settings),
     .executableTarget(
+      name: "NetworkBench",
+      dependencies: [
+        "CAllocationCount",
+        .product(name: "VMBus", package: "swift-lis"),
+        .product(name: "DeviceProtocols", package: "swift-lis"),
+        .product(name: "ServiceProviders", package: "swift-lis"),
+        .product(name: "ServiceClients", package: "swift-lis"),
+        .product(name: "VirtualSwitch", package: "swift-lis"),
+        .product(name: "HostSystem", package: "swift-lis"),
+      ], swiftSettings: settings),
+    .executableTarget(
       name: "DiskBench",
       dependencies: [
         .product(name: "VMBus", package: "swift-lis"), .product(name: "DeviceProtocols", package: "swift-lis"),

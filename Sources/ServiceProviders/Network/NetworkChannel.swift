@@ -57,7 +57,7 @@ public struct NetworkChannel: ~Copyable, Sendable {
   init(index: UInt16, opening: UInt16, packets: Int, settings: NetworkSettings) {
     self.index = index
     self.opening = opening
-    self.settings = settings
+    self.settings = settings.apart()
     answers = Array(repeating: NetworkAnswer(), count: packets)
     takeSections()
   }
@@ -76,7 +76,7 @@ public struct NetworkChannel: ~Copyable, Sendable {
 
   mutating func apply(_ new: NetworkSettings) {
     let isOther = new.receive?.number != settings.receive?.number
-    settings = new
+    settings = new.apart()
     if isOther { takeSections() }
     if !new.isInitialized {
       controls.removeAll()

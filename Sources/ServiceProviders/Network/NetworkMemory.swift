@@ -23,6 +23,8 @@ public struct NetworkBuffer: Hashable, Sendable {
     self.byteCount = min(byteCount ?? .max, UInt64(frames.count) << 12)
   }
 
+  func apart() -> NetworkBuffer { NetworkBuffer(frames: frames.map { $0 }, byteCount: byteCount) }
+
   /// The bytes from `offset` on that lie together, at most `limit`; nil: outside.
   @inlinable
   public func run(at offset: UInt64, limit: UInt64) -> GPASegment? {

@@ -31,6 +31,15 @@ public struct NetworkSettings: Sendable {
   /// Whether frames can be received.
   public var isReceiving: Bool { isInitialized && receive != nil && filter != .none }
 
+  /// The same, with lists of pages in memory of their own. Every look at one counts a reference to it, in memory that
+  /// channels at work at once would otherwise share.
+  func apart() -> NetworkSettings {
+    var copy = self
+    if let buffer = receive?.buffer { copy.receive?.buffer = buffer.apart() }
+    if let buffer = send?.buffer { copy.send?.buffer = buffer.apart() }
+    return copy
+  }
+
   /// Whether the guest wants a frame with this destination.
   public func wants(_ destination: EthernetAddress) -> Bool {
     if filter.contains(.promiscuous) { return true }
