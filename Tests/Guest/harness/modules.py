@@ -119,9 +119,10 @@ def kernel_memory(vm):
     return sum(int(fields[name]) for name in ["SUnreclaim", "VmallocUsed", "Percpu", "KernelStack", "PageTables"])
 
 
-def complaints(vm):
-    """What our modules and the kernel about them have to say that should not be: traps, leaks, errors, call traces."""
+def complaints(vm, log=""):
+    """What our modules and the kernel about them have to say that should not be: traps, leaks, errors, call traces. `log`:
+    a file of the guest with what was said before."""
     patterns = "not given back|out of use|Swift trap|Call Trace|BUG:|WARNING:|RIP:|sysfs: cannot create"
-    found = vm.sh(f"dmesg | grep -E '{patterns}' || :")
+    found = vm.sh(f"dmesg | cat {log} - | grep -E '{patterns}' || :")
     traps = vm.sh("grep -H . /sys/module/hv_*/parameters/traps 2>/dev/null | grep -v ':0$' || :")
     return "\n".join(filter(None, [found, traps]))
