@@ -91,7 +91,6 @@ EXPORT_SYMBOL_GPL(vmbus_prep_negotiate_resp);
 
 /* The table. Read in interrupts under RCU, written under the bus's lock; lists under vb_channels_lock. */
 
-DEFINE_MUTEX(vb_channels_lock);
 static LIST_HEAD(primaries);
 static struct vmbus_channel *table[VB_CHANNELS];
 

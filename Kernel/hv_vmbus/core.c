@@ -386,6 +386,7 @@ static void forget_bus(void)
 	if (bus)
 		(void)swift_call_trapped(bus_end, bus);
 	memset(&vb_shared, 0, sizeof(vb_shared));
+	vb_show_pages();
 }
 
 static void free_queues(void)
@@ -421,6 +422,7 @@ static int start(struct device *parent)
 	result = -ENOMEM;
 	if (!vb_bus)
 		goto no_bus;
+	vb_show_pages();
 	result = vb_bus_register(parent);
 	if (result)
 		goto no_type;
@@ -587,7 +589,7 @@ static void __exit vmbus_stop(void)
 	vb_windows_forget();
 	unregister_driver();
 	if (ks_outstanding())
-		pr_warn("hv_vmbus: %lld allocations are left\n", ks_outstanding());
+		pr_warn("hv_vmbus: %lld allocations were not given back\n", ks_outstanding());
 }
 
 subsys_initcall(vmbus_start);

@@ -93,8 +93,23 @@ extern struct workqueue_struct *vb_intake, *vb_devices, *vb_sub_channels;
 #define VB_TRAPPED (-4096)
 int vb_died(void);
 
+/*
+ * connection.c: what uio_hv_generic takes out of the object that the in-tree bus keeps its state in, at the places where
+ * it takes it: two pages to map, and the lock around the list of a device's sub-channels.
+ */
+struct vb_outside {
+	u64 unused1[6];
+	void *interrupt_page;
+	u64 unused2[3];
+	void *to_host_monitor;
+	u64 unused3[5];
+	struct mutex channels;
+};
+extern struct vb_outside vmbus_connection;
+void vb_show_pages(void);
+
 /* channels.c: channels by their number. */
-extern struct mutex vb_channels_lock; /* lists of channels and sub-channels */
+#define vb_channels_lock (vmbus_connection.channels) /* lists of channels and sub-channels */
 struct vmbus_channel *vb_channel_of(u32 relid);
 void vb_channels_failed(void);
 void vb_remove_all(void);
@@ -110,6 +125,9 @@ int vb_bus_register(struct device *parent);
 void vb_bus_unregister(void);
 struct hv_device *vb_device_make(struct vmbus_channel *channel);
 int vb_device_add(struct hv_device *device);
+
+/* sysfs.c: what is shown. */
+extern const struct attribute_group *vb_device_groups[];
 int vb_channel_show(struct hv_device *device, struct vmbus_channel *channel);
 void vb_channel_hide(struct vmbus_channel *channel);
 void vb_channel_free(struct vmbus_channel *channel);
