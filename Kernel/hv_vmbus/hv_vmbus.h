@@ -68,6 +68,7 @@ void rings_end(void *rings);
 int32_t rings_write(void *rings, const struct vb_packet *packet);
 int32_t rings_read(void *rings, void *buffer, uint32_t count, struct vb_received *received);
 int32_t rings_commit(void *rings, uint32_t hold);
+uint32_t monitor_value(const void *page, uint32_t monitor, uint32_t what);
 int32_t negotiate_versions(struct vb_negotiation *negotiation);
 
 /* core.c: the connection. */
@@ -137,6 +138,8 @@ int hv_create_ring_sysfs(struct vmbus_channel *channel,
 			 int (*hv_mmap_ring_buffer)(struct vmbus_channel *channel, struct vm_area_struct *vma));
 int hv_remove_ring_sysfs(struct vmbus_channel *channel);
 #endif
+
+/* windows.c */
 int vb_windows_find(struct acpi_device *device);
 void vb_windows_forget(void);
 

@@ -91,6 +91,11 @@ uint16_t vb_post(const void *input);
 uint64_t vb_frame(const void *address);
 void vb_write_end_of_message(void);
 
+/* What monitor_value tells. */
+#define VB_MONITOR_PENDING 1
+#define VB_MONITOR_LATENCY 2
+#define VB_MONITOR_CONNECTION 3
+
 /* What the host did. Called with the bus locked; they only note and wake. */
 void vb_connected(uint32_t version);
 void vb_connect_failed(int32_t error);
