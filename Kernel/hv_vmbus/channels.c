@@ -144,9 +144,10 @@ void vb_channel_signalled(uint32_t relid)
 	rcu_read_unlock();
 }
 
-/* Processors: busy devices have their channels on different ones, the least used first. All else stays on one. */
-
-static unsigned int bound[NR_CPUS];
+/*
+ * Processors: the channels of busy devices go round, past processors that have a channel of the same device. All else
+ * stays on one. Under vb_channels_lock.
+ */
 
 static bool sibling_on(struct vmbus_channel *channel, unsigned int cpu)
 {
@@ -164,27 +165,28 @@ static bool sibling_on(struct vmbus_channel *channel, unsigned int cpu)
 
 static unsigned int choose_processor(struct vmbus_channel *channel, int except)
 {
+	static unsigned int last = UINT_MAX;
 	const struct cpumask *usable = housekeeping_cpumask(HK_TYPE_MANAGED_IRQ);
-	unsigned int cpu, best = VB_MESSAGE_CPU, least = UINT_MAX, weight;
+	unsigned int tries, cpu = last, best = nr_cpu_ids;
 
 	if (!vmbus_devs[channel->device_id].perf_device)
 		return VB_MESSAGE_CPU;
-	for_each_online_cpu(cpu) {
-		if ((int)cpu == except || !cpumask_test_cpu(cpu, usable))
+	for (tries = 0; tries < nr_cpu_ids; tries++) {
+		cpu = cpu + 1 < nr_cpu_ids ? cpu + 1 : 0;
+		if ((int)cpu == except || !cpu_online(cpu) || !cpumask_test_cpu(cpu, usable))
 			continue;
-		weight = bound[cpu] + (sibling_on(channel, cpu) ? 1U << 16 : 0);
-		if (weight < least) {
-			least = weight;
+		/* More channels than processors: the next one as well as any. */
+		if (best == nr_cpu_ids)
 			best = cpu;
-		}
+		if (sibling_on(channel, cpu))
+			continue;
+		best = cpu;
+		break;
 	}
+	if (best == nr_cpu_ids)
+		return VB_MESSAGE_CPU;
+	last = best;
 	return best;
-}
-
-static void bind_processor(struct vmbus_channel *channel, unsigned int cpu)
-{
-	channel->target_cpu = cpu;
-	bound[cpu]++;
 }
 
 /* Under cpus_read_lock and vb_channels_lock, or on the way of a processor out of the system. */
@@ -202,8 +204,7 @@ int vb_retarget(struct vmbus_channel *channel, u32 cpu)
 		if (result)
 			return result;
 	}
-	bound[old]--;
-	bind_processor(channel, cpu);
+	channel->target_cpu = cpu;
 	if (channel->change_target_cpu_callback)
 		channel->change_target_cpu_callback(channel, old, cpu);
 	return 0;
@@ -244,7 +245,6 @@ static void forget(struct vmbus_channel *channel)
 		list_del(&channel->sc_list);
 	else
 		list_del(&channel->listentry);
-	bound[channel->target_cpu]--;
 	mutex_lock(&vb_lock);
 	if (table[relid] == channel)
 		WRITE_ONCE(table[relid], NULL);
@@ -323,7 +323,7 @@ static void enter_channel(struct work_struct *work)
 		channel->primary_channel = primary;
 		list_add_tail(&channel->sc_list, &primary->sc_list);
 	}
-	bind_processor(channel, choose_processor(channel, -1));
+	channel->target_cpu = choose_processor(channel, -1);
 	mutex_unlock(&vb_channels_lock);
 	cpus_read_unlock();
 	queue_work(primary ? vb_sub_channels : vb_devices, &c->add);

@@ -508,7 +508,6 @@ static int describe(struct device *device, struct acpi_device *companion)
 static const struct acpi_device_id ids[] = {
 	{ "VMBUS", 0 },
 	{ "VMBus", 0 },
-	{ "MSFT1000", 0 },
 	{ "", 0 },
 };
 MODULE_DEVICE_TABLE(acpi, ids);
