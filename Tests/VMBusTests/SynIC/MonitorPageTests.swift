@@ -9,7 +9,7 @@ import VMBus
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
     defer { unsafe memory.deallocate() }
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
-    guard let base = unsafe memory.baseAddress else { return }
+    guard let base = memory.baseAddress else { return }
     // Monitor 37 is bit 5 of group 1.
     unsafe base.storeBytes(of: 0x20, toByteOffset: 16, as: UInt32.self)
     unsafe base.storeBytes(of: 0x1234, toByteOffset: 0x240 + 2 * 37, as: UInt16.self)
