@@ -124,7 +124,10 @@ let package = Package(
     .testTarget(
       name: "LegacyDevicesTests", dependencies: ["LegacyDevices", "DeviceProtocols", "VirtualDisks", "VMBus"],
       swiftSettings: settings),
-    .testTarget(name: "PartitionTests", dependencies: ["Partition", "HostSystem"], swiftSettings: settings),
+    // What tests of several targets share.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(
+      name: "PartitionTests", dependencies: ["Partition", "HostSystem", "TestSupport"], swiftSettings: settings),
     // Stores that lose power or fail on command, for the tests of images and for the fuzzer.
     .target(name: "StoreDoubles", dependencies: ["VirtualDisks"], path: "Tests/StoreDoubles", swiftSettings: settings),
     // Writes to images as a machine does, for Tests/Disks.
@@ -132,7 +135,7 @@ let package = Package(
       name: "DiskProbe", dependencies: ["VirtualDisks"], path: "Tests/DiskProbe", swiftSettings: settings),
     .testTarget(
       name: "VirtualDisksTests",
-      dependencies: ["VirtualDisks", "StoreDoubles", "HostSystem", "VMBus", "DeviceProtocols"],
+      dependencies: ["VirtualDisks", "StoreDoubles", "TestSupport", "HostSystem", "VMBus", "DeviceProtocols"],
       swiftSettings: settings),
     // Both ends of a software machine, for the end-to-end tests.
     .executableTarget(
@@ -147,10 +150,11 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
     .testTarget(
-      name: "VirtualSwitchTests", dependencies: ["VirtualSwitch", "HostSystem", "CLinux"], swiftSettings: settings),
+      name: "VirtualSwitchTests", dependencies: ["VirtualSwitch", "HostSystem", "CLinux", "TestSupport"],
+      swiftSettings: settings),
     .testTarget(
       name: "SoftwareMachineTests",
-      dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem", "CLinux"],
+      dependencies: ["SoftwareMachine", "SoftwareMachineProbe", "VirtualDisks", "HostSystem", "CLinux", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
       name: "CommandTests",
@@ -162,7 +166,7 @@ let package = Package(
       name: "VirtualMachineTests",
       dependencies: [
         "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI", "Partition", "ServiceProviders",
-        "ServiceClients", "DeviceProtocols", "VMBusHost", "VMBus",
+        "ServiceClients", "DeviceProtocols", "VMBusHost", "VMBus", "TestSupport",
       ],
       swiftSettings: settings),
   ]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import Testing
 import VMBus
 
@@ -7,9 +8,13 @@ import VMBus
 
 /// Kernels that the host unpacks and moves.
 @Suite struct UnpackedKernelTests {
-  let folder: BootFolder
+  let folder: TemporaryFolder
 
-  init() throws { folder = try BootFolder() }
+  init() throws { folder = try TemporaryFolder() }
+
+  private func file(_ name: String, _ bytes: [UInt8]) throws -> BootFile {
+    BootFile(path: try folder.write(name, bytes))
+  }
 
   /// Three places in the first page: 64 bits at 0x20, backwards at 0x40, 32 bits at 0x30.
   static let table: [UInt32] = [0, 0x8100_0020, 0, 0x8100_0040, 0, 0x8100_0030]
@@ -96,7 +101,7 @@ import VMBus
 
   @Test(arguments: KernelCompression.allCases) func unpacks(_ compression: KernelCompression) throws {
     let image = Self.bzImage(try Self.packed(compression))
-    let file = folder.file("kernel", image)
+    let file = try file("kernel", image)
     let source = try BootSource(opening: file)
     let payload = try #require(unsafe KernelPayload(header: image.span.bytes, of: source))
     #expect(payload.compression == compression && payload.unpackedBytes == UInt64(Self.payload.count))
@@ -117,18 +122,18 @@ import VMBus
         var damaged = packed
         damaged[index] ^= change
         let image = Self.bzImage(damaged)
-        let loaded = try load(folder.file("damaged", image), "nokaslr")
+        let loaded = try load(try file("damaged", image), "nokaslr")
         #expect((0x100_0000..<0x100_4000).contains(loaded.loader.entry), "byte \(index)")
       }
     }
     for count in packed.indices where count < 200 {
-      let loaded = try load(folder.file("cut", Self.bzImage(Array(packed.prefix(count)))), "nokaslr")
+      let loaded = try load(try file("cut", Self.bzImage(Array(packed.prefix(count)))), "nokaslr")
       #expect(loaded.loader.entry == 0x100_0200, "\(count) bytes")
     }
   }
 
   @Test func theGuestUnpacksWhenAsked() throws {
-    let file = folder.file("kernel", Self.bzImage(try Self.packed(.xz)))
+    let file = try file("kernel", Self.bzImage(try Self.packed(.xz)))
     let loaded = try load(file, byGuest: true)
     #expect(loaded.loader.entry == 0x100_0200)
     let flags = try loaded.memory.read(GuestLayout.bootParameters + 0x211, count: 1)
@@ -137,7 +142,7 @@ import VMBus
 
   /// For the software machine: the same kernel, with nothing left to unpack.
   @Test(arguments: KernelCompression.allCases) func repacked(_ compression: KernelCompression) throws {
-    let file = folder.file("kernel", Self.bzImage(try Self.packed(compression)))
+    let file = try file("kernel", Self.bzImage(try Self.packed(compression)))
     let unpacked = UnpackedKernelFile(file.path)
     #expect((unpacked == nil) == (compression == .stored))
     guard let unpacked else { return }
@@ -153,8 +158,8 @@ import VMBus
       #expect(try loaded.memory.read(0x100_0000, count: 4096) == Array(Self.payload[4096..<8192]))
     }
     #expect(UnpackedKernelFile(folder.path + "/missing") == nil)
-    #expect(UnpackedKernelFile(folder.file("text", Array("#!/bin/sh\n".utf8)).path) == nil)
-    #expect(UnpackedKernelFile(folder.file("elf", BootTests.elf()).path) == nil)
+    #expect(UnpackedKernelFile(try self.file("text", Array("#!/bin/sh\n".utf8)).path) == nil)
+    #expect(UnpackedKernelFile(try self.file("elf", BootTests.elf()).path) == nil)
   }
 
   // MARK: Moving
@@ -208,7 +213,7 @@ import VMBus
   }
 
   @Test func movedAtRandomUnlessToldNotTo() throws {
-    let file = folder.file("kernel", Self.bzImage(try Self.packed(.zstd)))
+    let file = try file("kernel", Self.bzImage(try Self.packed(.zstd)))
     var seen: Set<UInt64> = []
     for _ in 0..<8 {
       let loaded = try load(file, "console=ttyS0 nokaslr.not=1")
@@ -232,10 +237,10 @@ import VMBus
     {
       var payload = Self.payload
       payload.replaceSubrange(offset..<offset + 8, with: AML.little(value))
-      #expect(try load(folder.file("odd", Self.bzImage(payload))).loader.entry == 0x100_0200, "\(offset) \(value)")
+      #expect(try load(try file("odd", Self.bzImage(payload))).loader.entry == 0x100_0200, "\(offset) \(value)")
     }
     // A table that is none: the kernel is not moved.
-    let plain = try load(folder.file("plain", Self.bzImage(BootTests.elf() + [1, 2, 3, 4])))
+    let plain = try load(try file("plain", Self.bzImage(BootTests.elf() + [1, 2, 3, 4])))
     #expect(try plain.loader.entry == 0x100_0010 && plain.word(0x100_0020) == 0)
   }
 }

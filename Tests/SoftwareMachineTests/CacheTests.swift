@@ -2,6 +2,7 @@
 
 import Glibc
 import HostSystem
+import TestSupport
 import Testing
 
 @testable import SoftwareMachine
@@ -9,13 +10,13 @@ import Testing
 @Suite struct CacheTests {
   /// A cache in a folder of its own, removed at the end.
   final class Scratch {
+    private let folder: TemporaryFolder
     let cache: Cache
+
     init() throws {
-      var template = Array("/tmp/swift-lis-cache-XXXXXX".utf8CString)
-      _ = unsafe try #require(unsafe mkdtemp(&template))
-      cache = Cache(folder: String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
+      folder = try TemporaryFolder()
+      cache = Cache(folder: folder.path)
     }
-    deinit { Folder.remove(cache.folder) }
   }
 
   @Test func anEntryIsThereWholeOrNotAtAll() throws {

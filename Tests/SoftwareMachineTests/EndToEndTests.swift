@@ -2,6 +2,7 @@
 
 import Glibc
 import HostSystem
+import TestSupport
 import Testing
 import VirtualDisks
 
@@ -69,10 +70,9 @@ struct EndToEndTests {
   }
 
   @Test func filesArriveWithTheirExactLength() throws {
-    var template = Array("/tmp/swift-lis-files-XXXXXX".utf8CString)
-    _ = unsafe try #require(unsafe mkdtemp(&template))
-    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer { Folder.remove(folder) }
+    let scratch = try TemporaryFolder()
+    defer { withExtendedLifetime(scratch) {} }
+    let folder = scratch.path
     var lines: [String] = []
     for (name, size) in [("odd", 100_001), ("one", 1)] {
       let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ size) }
@@ -88,10 +88,9 @@ struct EndToEndTests {
 
   /// The images lie out here, open and locked by us, while the inner program reads, writes, discards and grows them.
   @Test func imagesAreReadAndWrittenFromInside() throws {
-    var template = Array("/tmp/swift-lis-images-XXXXXX".utf8CString)
-    _ = unsafe try #require(unsafe mkdtemp(&template))
-    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer { Folder.remove(folder) }
+    let scratch = try TemporaryFolder()
+    defer { withExtendedLifetime(scratch) {} }
+    let folder = scratch.path
     let (raw, parent, child) = ("\(folder)/a.img", "\(folder)/parent.vhd", "\(folder)/child.vhd")
     let first = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 7) }
     try SystemFiles.write(first + [UInt8](repeating: 1, count: 3 << 20), to: raw)
@@ -145,10 +144,9 @@ struct EndToEndTests {
   }
 
   @Test func clientsOfTheSocketReachTheInnerServer() throws {
-    var template = Array("/tmp/swift-lis-socket-XXXXXX".utf8CString)
-    _ = unsafe try #require(unsafe mkdtemp(&template))
-    let folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-    defer { Folder.remove(folder) }
+    let scratch = try TemporaryFolder()
+    defer { withExtendedLifetime(scratch) {} }
+    let folder = scratch.path
     let path = folder + "/control.sock"
     let outcome = try run("--socket", path, "serve,exit:3", after: "serving") { _ in
       func connected() throws -> Descriptor {

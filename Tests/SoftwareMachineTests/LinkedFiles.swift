@@ -2,6 +2,7 @@
 
 import Glibc
 import HostSystem
+import TestSupport
 import Testing
 
 @testable import SoftwareMachine
@@ -9,16 +10,15 @@ import Testing
 
 /// Both ends of the file link and a folder for files, removed at the end.
 final class LinkedFiles: Sendable {
-  let folder: String
+  private let scratch: TemporaryFolder
+  var folder: String { scratch.path }
   let grants = ImageGrants()
   let server: FileServer
   let link: FileLink
   let opener: RemoteStoreOpener
 
   init() throws {
-    var template = Array("/tmp/swift-lis-images-XXXXXX".utf8CString)
-    _ = unsafe try #require(unsafe mkdtemp(&template))
-    folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+    scratch = try TemporaryFolder()
     let ports = try Descriptor.socketPair()
     let memory = try DataWindow.memory()
     server = try FileServer(port: ports.first, window: DataWindow(memory.number), grants: grants)
@@ -26,8 +26,6 @@ final class LinkedFiles: Sendable {
     self.link = link
     opener = RemoteStoreOpener { () throws(SystemError) in link }
   }
-
-  deinit { Folder.remove(folder) }
 
   /// Ends both. Stores must be gone or idle.
   func stop() {

@@ -7,6 +7,7 @@ import Partition
 import ServiceClients
 import ServiceProviders
 import Synchronization
+import TestSupport
 import Testing
 import VMBus
 import VirtualDisks
@@ -73,28 +74,11 @@ import VirtualDisks
     func holder(of path: String) -> String? { inner.holder(of: path) }
   }
 
-  private final class Folder {
-    let path: String
-    init() throws {
-      var template = Array("/tmp/storage-path-XXXXXX".utf8CString)
-      var made: String?
-      unsafe template.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress, let name = unsafe mkdtemp(base) else { return }
-        made = unsafe String(cString: name)
-      }
-      path = try #require(made)
-    }
-    deinit {
-      for name in ["base.vhdx", "disk.vhdx", "disk.vhd", "disk.img"] { _ = unsafe unlink("\(path)/\(name)") }
-      _ = unsafe rmdir(path)
-    }
-  }
-
   enum Kind: CaseIterable { case differencing, dynamic, vhd, raw }
 
   static let byteCount: UInt64 = 64 << 20
 
-  private func image(_ kind: Kind, in folder: Folder, isSlow: Bool) throws -> any DiskImage {
+  private func image(_ kind: Kind, in folder: TemporaryFolder, isSlow: Bool) throws -> any DiskImage {
     let path = "\(folder.path)/disk.\(kind == .raw ? "img" : kind == .vhd ? "vhd" : "vhdx")"
     var creation = ImageCreation(path: path, byteCount: Self.byteCount)
     if kind != .raw { creation.blockByteCount = 1 << 20 }
@@ -114,7 +98,7 @@ import VirtualDisks
 
   @Test(.timeLimit(.minutes(5)), arguments: Kind.allCases, [false, true])
   func nobodyWaitsForEver(_ kind: Kind, _ isSlow: Bool) throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let image = try image(kind, in: folder, isSlow: isSlow)
     let drive = Drive(
       name: "test", medium: image,

@@ -2,14 +2,18 @@
 
 import Glibc
 import HostSystem
+import TestSupport
 import Testing
 
 @testable import VirtualSwitch
 
 @Suite struct CaptureTests {
   let a = Frames.address(1)
+  let folder: TemporaryFolder
 
-  func path() throws -> String { try EngineTests().folder() + "/capture.pcapng" }
+  init() throws { folder = try TemporaryFolder() }
+
+  var path: String { folder["capture.pcapng"] }
 
   func contents(_ path: String) throws -> [UInt8] {
     let file = try Descriptor.open(path, O_RDONLY)
@@ -44,7 +48,7 @@ import Testing
   @Test func showsTheTagsOfEachPort() throws {
     let engine = SwitchEngine(name: "office")
     defer { engine.stop() }
-    let path = try path()
+    let path = self.path
     let ten = VLANID(rawValue: 10)
     let access = try engine.connect("access", PortSettings(vlan: .access(ten), address: a), sink: Collector())
     _ = try engine.connect(
@@ -75,7 +79,7 @@ import Testing
   }
 
   @Test func cutsAndRefuses() throws {
-    let path = try path()
+    let path = self.path
     #expect(throws: SwitchError.self) { try PacketCapture(path, snapLength: 63) }
     #expect(throws: SwitchError.self) { try PacketCapture("/nowhere/at/all") }
     let capture = try PacketCapture(path, snapLength: 64)

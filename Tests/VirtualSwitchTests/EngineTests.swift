@@ -4,6 +4,7 @@ import CLinux
 import Glibc
 import HostSystem
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import VirtualSwitch
@@ -156,14 +157,10 @@ import Testing
 
   // MARK: Over the socket
 
-  func folder() throws -> String {
-    var template = Array("/tmp/lis-switch-XXXXXX".utf8CString)
-    guard unsafe mkdtemp(&template) != nil else { throw SystemError("mkdtemp") }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
   @Test func processesAttach() throws {
-    let path = try folder() + "/ports.sock"
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder["ports.sock"]
     let engine = SwitchEngine(name: "office")
     try engine.listen(at: path)
     let (local, first, second) = (Collector(), Collector(), Collector())
@@ -215,7 +212,9 @@ import Testing
   }
 
   @Test func aSwitchThatComesBack() throws {
-    let path = try folder() + "/ports.sock"
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder["ports.sock"]
     let first = SwitchEngine(name: "office")
     try first.listen(at: path)
     let collector = Collector()
@@ -235,7 +234,9 @@ import Testing
   }
 
   @Test func switchesInARow() throws {
-    let path = try folder() + "/ports.sock"
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder["ports.sock"]
     let (near, far) = (SwitchEngine(name: "near"), SwitchEngine(name: "far"))
     try far.listen(at: path)
     try near.add(.socket(path, name: "near"), named: "uplink")
@@ -256,7 +257,9 @@ import Testing
 
   /// Peers that say anything at all; the switch goes on for the others.
   @Test func hostilePeers() throws {
-    let path = try folder() + "/ports.sock"
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder["ports.sock"]
     let engine = SwitchEngine(name: "office")
     try engine.listen(at: path)
     let collector = Collector()
@@ -300,7 +303,9 @@ import Testing
 
   /// A process that stops reading: its frames are dropped and counted, and the others' are not.
   @Test func aPeerThatStopsReading() throws {
-    let path = try folder() + "/ports.sock"
+    let folder = try TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder["ports.sock"]
     let engine = SwitchEngine(name: "office")
     try engine.listen(at: path)
     let socket = unsafe clinux_messages_connect(path)

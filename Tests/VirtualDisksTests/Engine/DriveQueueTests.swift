@@ -3,6 +3,7 @@
 import Glibc
 import StoreDoubles
 import Synchronization
+import TestSupport
 import Testing
 import VMBus
 
@@ -12,28 +13,10 @@ import VMBus
 @Suite struct DriveQueueTests {
   static let size: UInt64 = 8 << 20
 
-  /// A file of its own that ends with the test.
-  final class Folder {
-    let path: String
-    init() throws {
-      var template = Array("/tmp/drive-queue-XXXXXX".utf8CString)
-      var made: String?
-      unsafe template.withUnsafeMutableBufferPointer { buffer in
-        guard let base = buffer.baseAddress, let name = unsafe mkdtemp(base) else { return }
-        made = unsafe String(cString: name)
-      }
-      path = try #require(made)
-    }
-    deinit {
-      _ = unsafe unlink("\(path)/disk.img")
-      _ = unsafe rmdir(path)
-    }
-
-    func image() throws -> RawImage {
-      let store = try FileStore(path: "\(path)/disk.img", mode: .create)
-      try store.setByteCount(DriveQueueTests.size)
-      return try RawImage.disk(store)
-    }
+  static func image(in folder: TemporaryFolder) throws -> RawImage {
+    let store = try FileStore(path: folder["disk.img"], mode: .create)
+    try store.setByteCount(size)
+    return try RawImage.disk(store)
   }
 
   /// Guest memory of a test.
@@ -77,8 +60,8 @@ import VMBus
   }
 
   @Test(arguments: [true, false]) func readsWhatWasWritten(usesRing: Bool) throws {
-    let folder = try Folder()
-    let image = try folder.image()
+    let folder = try TemporaryFolder()
+    let image = try Self.image(in: folder)
     let drive = Self.drive(image)
     let queue = DriveQueue(slots: 4, bell: try DriveBell(), usesRing: usesRing)
     defer {
@@ -102,8 +85,8 @@ import VMBus
   }
 
   @Test(arguments: [true, false]) func everyOperation(usesRing: Bool) throws {
-    let folder = try Folder()
-    let drive = Self.drive(try folder.image())
+    let folder = try TemporaryFolder()
+    let drive = Self.drive(try Self.image(in: folder))
     let queue = DriveQueue(slots: 4, bell: try DriveBell(), usesRing: usesRing)
     defer {
       queue.close()
@@ -133,8 +116,8 @@ import VMBus
   }
 
   @Test func refusals() throws {
-    let folder = try Folder()
-    let image = try folder.image()
+    let folder = try TemporaryFolder()
+    let image = try Self.image(in: folder)
     let drive = Self.drive(image)
     let queue = DriveQueue(slots: 2, bell: try DriveBell())
     defer {
@@ -160,7 +143,7 @@ import VMBus
 
   /// Errors and short transfers below the format, by the way without io_uring (doubles have no descriptor).
   @Test func faultsBelow() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let file = try FileStore(path: "\(folder.path)/disk.img", mode: .create)
     try file.setByteCount(Self.size)
     let store = FaultStore(file)
@@ -193,7 +176,7 @@ import VMBus
 
   /// A full disk delays a write until there is room, and the observer is told at both ends.
   @Test func aFullDiskDelays() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let file = try FileStore(path: "\(folder.path)/disk.img", mode: .create)
     try file.setByteCount(Self.size)
     let store = FaultStore(file)
@@ -226,8 +209,8 @@ import VMBus
 
   /// 5,000 requests, up to 16 at a time, on disjoint parts of the disk.
   @Test(arguments: [true, false]) func manyAtATime(usesRing: Bool) throws {
-    let folder = try Folder()
-    let drive = Self.drive(try folder.image())
+    let folder = try TemporaryFolder()
+    let drive = Self.drive(try Self.image(in: folder))
     let queue = DriveQueue(slots: 16, bell: try DriveBell(), usesRing: usesRing)
     defer {
       queue.close()

@@ -2,6 +2,7 @@
 
 import Glibc
 import StoreDoubles
+import TestSupport
 import Testing
 import VirtualDisks
 
