@@ -39,8 +39,7 @@ public struct PartitionConfiguration: Sendable {
   /// bzImage or ELF vmlinux, x86-64.
   public var kernel: BootFile
   public var initramfs: BootFile?
-  /// A packed kernel unpacks itself, as behind firmware. Otherwise the host does that where it can: sooner, since its
-  /// memory is one translation away and not two.
+  /// A packed kernel unpacks itself, as behind firmware. Otherwise the host does that where it can.
   public var guestUnpacksKernel = false
   public var commandLine: String
   /// nil: the guest has no serial port.

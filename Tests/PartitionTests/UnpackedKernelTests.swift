@@ -138,6 +138,9 @@ import VMBus
     #expect(loaded.loader.entry == 0x100_0200)
     let flags = try loaded.memory.read(GuestLayout.bootParameters + 0x211, count: 1)
     #expect(flags == [1])
+    // Nothing in a stored payload is for the kernel's own code to unpack.
+    let stored = try load(try self.file("stored", Self.bzImage(Self.payload)), byGuest: true)
+    #expect(stored.loader.entry == 0x100_0010)
   }
 
   /// For the software machine: the same kernel, with nothing left to unpack.

@@ -53,6 +53,14 @@ import Testing
           keyValues: ["role": "web server", "größe": "12"], onCrash: .restart))
   }
 
+  @Test func theHostUnpacksWhereItIsVirtual() {
+    for isNested in [false, true] {
+      #expect(KernelUnpacking.guest.isForGuest(isNested: isNested))
+      #expect(!KernelUnpacking.host.isForGuest(isNested: isNested))
+      #expect(KernelUnpacking.auto.isForGuest(isNested: isNested) == !isNested)
+    }
+  }
+
   @Test func defaults() throws {
     let configuration = try parse("kernel: /k")
     #expect(configuration == VirtualMachineConfiguration(name: "web", kernel: "/k"))
@@ -88,7 +96,7 @@ import Testing
         + "legacy-nics"
     ),
     ("kernel: k\nkernel: j\n", "web.yaml:2: key \"kernel\" is given twice; remove one of them"),
-    ("kernel: k\nunpack-kernel: me\n", "web.yaml:2: \"me\" is no choice for unpack-kernel; use host, guest"),
+    ("kernel: k\nunpack-kernel: me\n", "web.yaml:2: \"me\" is no choice for unpack-kernel; use auto, host, guest"),
     ("kernel: k\nprocessors: 0\n", "web.yaml:2: \"0\" is not a number of processors; use 1 to 8"),
     ("kernel: k\nprocessors: [1]\n", "web.yaml:2: \"processors\" must be one value, not a list"),
     ("kernel: k\nprocessors:\n", "web.yaml:2: \"processors\" has no value; give one, or remove the key"),

@@ -46,6 +46,8 @@ struct BootPart<Whole: BootBytes>: BootBytes {
   init?(byteCount: Int, fill: (UnsafeMutableRawBufferPointer) -> Bool) {
     let pages = unsafe mmap(nil, max(byteCount, 1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard unsafe pages != MAP_FAILED else { return nil }
+    // One fault for 2 MiB, not for 4 KiB; where that cannot be had it is no matter.
+    _ = unsafe madvise(pages, max(byteCount, 1), MADV_HUGEPAGE)
     unsafe buffer = UnsafeMutableRawBufferPointer(start: pages, count: byteCount)
     guard unsafe fill(buffer) else { return nil }
   }

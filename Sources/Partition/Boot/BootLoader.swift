@@ -32,7 +32,9 @@ final class BootLoader: Sendable {
     do { image = try unsafe KernelImage(header: header.span.bytes, fileBytes: kernel.byteCount) } catch {
       throw .kernel(path: kernelPath, error.problem)
     }
-    payload = configuration.guestUnpacksKernel ? nil : unsafe KernelPayload(header: header.span.bytes, of: kernel)
+    let payload = unsafe KernelPayload(header: header.span.bytes, of: kernel)
+    // The code of a bzImage cannot unpack what is not packed.
+    self.payload = configuration.guestUnpacksKernel && payload?.compression != .stored ? nil : payload
     loaded = Mutex(image)
     let lowEnd = ranges.first?.end ?? 0
     let needed = image.segments.reduce(image.end) { max($0, $1.address + $1.memoryBytes) }

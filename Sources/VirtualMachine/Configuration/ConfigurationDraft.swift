@@ -91,7 +91,7 @@ public struct ConfigurationDraft: Sendable {
     var configuration = VirtualMachineConfiguration(name: name.text, kernel: kernel.text)
     configuration.initramfs = settings[.initramfs]?.text
     configuration.commandLine = try parse(.commandLine, Self.commandLine) ?? ""
-    configuration.unpackKernel = try parse(.unpackKernel, Self.choice) ?? .host
+    configuration.unpackKernel = try parse(.unpackKernel, Self.choice) ?? .auto
     configuration.processors = try parse(.processors, Self.processors) ?? 1
     configuration.memory = try parse(.memory, Self.memory) ?? .defaultMemory
     configuration.serial = try parse(.serial, Self.serial) ?? .interactive

@@ -67,7 +67,7 @@ public final class VirtualMachine: Sendable {
       var parts = PartitionConfiguration(
         processors: configuration.processors, memoryBytes: configuration.memory.rawValue, kernel: files.kernel,
         initramfs: files.initramfs, commandLine: configuration.commandLine)
-      parts.guestUnpacksKernel = configuration.unpackKernel == .guest
+      parts.guestUnpacksKernel = configuration.unpackKernel.isForGuest(isNested: KernelUnpacking.hostIsVirtual)
       if let console { parts.serial = SerialFan(console: console, other: output) }
       parts.identity = ServiceCatalogue.machineID(configuration.name)
       parts.portDevices = legacy?.ports

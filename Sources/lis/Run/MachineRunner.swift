@@ -93,7 +93,8 @@ enum MachineRunner {
       throw ControlError(.hostFailure, "the configuration cannot be written down: \(error)")
     }
     // Out here: inside, the unpacking would take many times as long.
-    let unpacked = configuration.unpackKernel == .host ? UnpackedKernelFile(configuration.kernel) : nil
+    let unpacked =
+      configuration.unpackKernel.isForGuest(isNested: true) ? nil : UnpackedKernelFile(configuration.kernel)
     defer { withExtendedLifetime(unpacked) {} }
     var machine = SoftwareMachine.Configuration(
       orders: orders, files: [unpacked?.path ?? configuration.kernel] + (configuration.initramfs.map { [$0] } ?? []),

@@ -59,7 +59,11 @@ struct Run: ControlCommand {
   @Option(help: "The kernel's command line.")
   var commandLine: String?
 
-  @Option(help: "Who unpacks the kernel: host, which is sooner, or guest, its own code as behind firmware (host).")
+  @Option(
+    help: """
+      Who unpacks the kernel: host, guest (its own code, as behind firmware), or auto: the host where it is virtual \
+      itself (auto).
+      """)
   var unpackKernel: String?
 
   @Option(help: "Virtual processors, 1 to 8 (1).")

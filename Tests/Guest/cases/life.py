@@ -56,7 +56,7 @@ def reboots(suite, guest, rounds):
             steady(figures[0], figures[-1])
 
 
-case("reboot in place, 6.1-cloud", depth="normal", guest="6.1-cloud", rounds=4)(reboots)
+case("reboot in place, 6.1-cloud", depth="normal", guest="6.1-cloud", rounds=3)(reboots)
 case("reboot in place 20 times, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=20)(reboots)
 case("reboot in place 20 times, 6.12-cloud", depth="full", guest="6.12-cloud", rounds=20)(reboots)
 
