@@ -14,11 +14,16 @@ public final class CrashStore: ByteStore {
 
   public let name: String
   public let isReadOnly: Bool
+  private let punchesHoles: Bool
   private let state: Mutex<State>
 
-  public init(_ contents: SparseBytes = SparseBytes(), name: String = "disk", isReadOnly: Bool = false) {
+  /// `punchesHoles`: as most file systems do.
+  public init(
+    _ contents: SparseBytes = SparseBytes(), name: String = "disk", isReadOnly: Bool = false, punchesHoles: Bool = true
+  ) {
     self.name = name
     self.isReadOnly = isReadOnly
+    self.punchesHoles = punchesHoles
     state = Mutex(State(contents: contents, journal: CrashJournal(start: contents)))
   }
 
@@ -54,6 +59,9 @@ public final class CrashStore: ByteStore {
 
   public func deallocate(at offset: UInt64, count: UInt64) throws(StoreError) {
     guard !isReadOnly else { throw StoreError(name: name, operation: .deallocate, reason: .readOnly, offset: offset) }
+    guard punchesHoles else {
+      throw StoreError(name: name, operation: .deallocate, reason: .unsupported, offset: offset)
+    }
     change(.clear(offset: offset, count: count))
   }
 

@@ -77,6 +77,8 @@ class Images:
         self.system = KINDS[kind](suite, place / "system")
         self.bare = KINDS[kind](suite, place / "bare")
         self.fresh = True
+        # How long the last guest took to its first acknowledged write to the file.
+        self.waited = 0
         # The next number of each.
         self.next = {"file": 0, "bare": 0}
 
@@ -91,7 +93,7 @@ class Images:
             vm.sh(f"{make}mount -t ext4 -o discard /dev/{system} /mnt && rm -rf /mnt/load && sync && fstrim /mnt && mkdir /mnt/load",
                   120)
             self.fresh = False
-            since = vm.console.mark()
+            since, started = vm.console.mark(), time.monotonic()
             # The agent does not answer any more: the console is the two programs', one line a call.
             load = ("n=0; while :; do n=$((n+1)); dd if=/dev/urandom of=/mnt/load/$n bs=16k count=$((n%20)) 2>/dev/null; "
                     "[ $((n%4)) = 0 ] && rm -f /mnt/load/$((n-2)); done")
@@ -103,6 +105,7 @@ class Images:
             except GuestError as error:
                 raise Failed(f"{error}\n{vm.lis('vm', 'disk', 'list', vm.name)}{vm.lis('vm', 'show', vm.name)}"
                              f"{vm.lis('vm', 'disk', 'list', vm.name)}") from None
+            self.waited = time.monotonic() - started
             time.sleep(generator.uniform(0.2, 3))
             vm.kill()
             time.sleep(0.1)
@@ -135,7 +138,7 @@ class Images:
 def killed(suite, guest, rounds):
     place = folder(suite, f"killed-{guest}")
     generator = random.Random(rounds)
-    images, kinds_made, total, started = None, 0, 0, time.monotonic()
+    images, kinds_made, total, longest, started = None, 0, 0, 0, time.monotonic()
     for number in range(rounds):
         if number % min(ROUNDS_A_SET, max(1, rounds // len(KINDS))) == 0:
             kinds = list(KINDS)
@@ -143,7 +146,9 @@ def killed(suite, guest, rounds):
             kinds_made += 1
         with suite.check(f"round {number + 1}, {images.kind}"):
             total += images.round(guest, generator)
-    suite.note(f"{rounds} rounds, {total} acknowledged writes, {(time.monotonic() - started) / rounds:.1f} s a round")
+            longest = max(longest, images.waited)
+    suite.note(f"{rounds} rounds, {total} acknowledged writes, the first of a round after {longest:.1f} s at the latest; "
+               f"{(time.monotonic() - started) / rounds:.1f} s a round")
     for path in place.iterdir():
         path.unlink()
 

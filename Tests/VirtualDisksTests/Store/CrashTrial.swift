@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import StoreDoubles
 import VirtualDisks
 
@@ -16,7 +17,7 @@ struct CrashTrial {
   static let sector = 512
   private static let groupSectors = 16
 
-  private let open: Opener
+  let open: Opener
   private let image: any DiskImage
   private let store: CrashStore
   private let groups: [UInt64]
@@ -179,13 +180,24 @@ struct CrashTrial {
       for index in 0..<Self.groupSectors {
         let place = group * Self.groupSectors + index
         let number = offset / UInt64(Self.sector) + UInt64(index)
-        let shown = Array(bytes[index * Self.sector..<(index + 1) * Self.sector])
+        let start = index * Self.sector
         let allowed = [durable[place]] + possible[place]
-        guard allowed.contains(where: { Self.content(sector: number, stamp: $0) == shown }) else {
-          throw Violation(
-            description: "sector \(number) shows \(Self.describe(shown)), not one of the writes \(allowed)")
-        }
+        if let stamp = Self.stamp(bytes, at: start, sector: number), allowed.contains(stamp) { continue }
+        let shown = Self.describe(Array(bytes[start..<start + Self.sector]))
+        throw Violation(description: "sector \(number) shows \(shown), not one of the writes \(allowed)")
       }
+    }
+  }
+
+  /// The write whose `content` a sector shows, whole.
+  private static func stamp(_ bytes: [UInt8], at start: Int, sector: UInt64) -> UInt64? {
+    unsafe bytes.withUnsafeBytes { bytes in
+      let unit = 16
+      let shown = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<start + Self.sector])
+      guard let base = shown.baseAddress, unsafe memcmp(base, base + unit, Self.sector - unit) == 0 else { return nil }
+      let stamp = UInt64(littleEndian: unsafe shown.loadUnaligned(as: UInt64.self))
+      let number = UInt64(littleEndian: unsafe shown.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+      return number == (stamp == 0 ? 0 : sector) ? stamp : nil
     }
   }
 
