@@ -85,7 +85,7 @@ void storage_arrived(void *context)
 			complete_all(&controller->settled);
 		if (batch->reset_done)
 			complete_all(&controller->reset_done);
-		if (batch->units_changed && !controller->is_ide && !READ_ONCE(controller->leaving))
+		if (batch->units_changed && !READ_ONCE(controller->leaving))
 			queue_work(controller->workers, &controller->scan);
 	} while (!result && batch->more && --rounds);
 }

@@ -108,7 +108,8 @@ drop:
 	atomic_dec(&controller->chores);
 }
 
-/* The host says that units came or went: those that went answer so, those that came are found. */
+/* The host says that units came, went or changed: those that are there answer what happened, those that came are found.
+ * An IDE disk's controller has one for ever, whose size may change. */
 static void scan(struct work_struct *work)
 {
 	struct controller *controller = container_of(work, struct controller, scan);
@@ -116,7 +117,8 @@ static void scan(struct work_struct *work)
 
 	shost_for_each_device(unit, controller->host)
 		scsi_test_unit_ready(unit, COMMAND_SECONDS * HZ, 1, NULL);
-	scsi_scan_host(controller->host);
+	if (!controller->is_ide)
+		scsi_scan_host(controller->host);
 }
 
 static int unit_begins(struct scsi_device *unit)
