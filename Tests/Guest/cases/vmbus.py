@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our hv_vmbus, with --modules: reloaded with all that sits on it, processors that come and go, and what sysfs shows beside
-the kernel's own."""
+"""Our hv_vmbus, with --modules: reloaded with all that sits on it, processors that come and go, what sysfs shows beside the
+kernel's own, and the kernel's other drivers on it."""
 
 import re
 import subprocess
@@ -230,3 +230,55 @@ def processors_change(suite, guest, rounds):
 
 case("our hv_vmbus and processors that come and go, 6.1-cloud", depth="full", guest="6.1-cloud", rounds=4)(processors_change)
 case("our hv_vmbus and processors that come and go, 6.12-cloud", depth="full", guest="6.12-cloud", rounds=4)(processors_change)
+
+
+# The kernel's drivers for devices that the tests' host has none of.
+OTHERS = ["hv_balloon", "hid_hyperv", "hyperv_keyboard", "hyperv_drm", "hyperv_fb", "hv_sock", "pci_hyperv"]
+
+
+class Files(dict):
+    """What `image.add_modules` adds, as `Machine` takes it."""
+
+    def add(self, name, mode, data):
+        self[name] = data
+
+
+def leave(name):
+    """A command that unloads a module which can be."""
+    return f"if grep -q '^{name} .*permanent' /proc/modules; then echo stays; else rmmod {name} && echo gone; fi"
+
+
+def others(suite, guest):
+    """They load on our bus, as on their own: a symbol version or a structure that differs would be refused, or worse."""
+    if modules.missing(suite, guest, "hv_vmbus"):
+        return
+    files = Files()
+    image.add_modules(files, guest, OTHERS, image.MODULES, suite.ours)
+    names = {image.module_name(path) for path in files}
+    there = [name for name in OTHERS if name in names]
+    with Machine(suite, guest, processors=2, files=files) as vm:
+        vm.services_ready()
+        vm.check_modules(["hv_vmbus"])
+        for name in there:
+            with suite.check(f"the kernel's {name} registers, and leaves"):
+                before = set(vm.sh("ls /sys/bus/vmbus/drivers").split())
+                vm.sh(f"modprobe {name}")
+                new = set(vm.sh("ls /sys/bus/vmbus/drivers").split()) - before
+                expect_equal(len(new), 1, f"new drivers ({new})")
+                # hv_balloon cannot be unloaded.
+                if vm.sh(leave(name)) == "gone":
+                    expect_equal(set(vm.sh("ls /sys/bus/vmbus/drivers").split()), before, "drivers afterwards")
+        with suite.check("all at once, and the services go on"):
+            expect(len(there) > 3, f"only {there}")
+            vm.sh("; ".join(f"modprobe {name} || exit 1" for name in there))
+            vm.sh("! rmmod hv_vmbus 2>/dev/null; daemons kill; rmmod hv_utils && modprobe hv_utils && daemons start", 60)
+            vm.services_ready()
+            vm.sh("; ".join(f"{{ {leave(name)}; }} || exit 1" for name in there))
+        with suite.check("nothing to complain about"):
+            expect_equal(modules.complaints(vm), "", "dmesg")
+            expect_equal(vm.sh("dmesg | grep -iE 'unknown symbol|disagrees|version magic' || :"), "", "dmesg")
+        check_shutdown(suite, vm)
+
+
+for guest in image.NAMES:
+    case("the kernel's other drivers on our hv_vmbus, {guest}", depth="full", guest=guest)(others)
