@@ -13,6 +13,7 @@
 SWIFTC ?= swiftc
 SWIFT_CLANG ?= clang
 SWIFT_OBJCOPY ?= objcopy
+SWIFT_LD ?= ld.lld
 SWIFT_TARGET := x86_64-unknown-none-elf
 SWIFT_OPTIMIZE ?= -O
 
@@ -31,7 +32,7 @@ swift_flags := -target $(SWIFT_TARGET) -swift-version 6 -wmo $(SWIFT_OPTIMIZE) -
   -module-cache-path $(abspath $(obj))/swift/cache \
   -I $(LIS_ROOT)/Kernel/Support/include \
   $(if $(filter KernelChannel,$(LIS_LIBRARIES)),-I $(LIS_ROOT)/Kernel/Channel/include) \
-  -Xfrontend -disable-stack-protector -Xfrontend -trap-function -Xfrontend swift_kernel_trap \
+  -Xfrontend -function-sections -Xfrontend -disable-stack-protector -Xfrontend -trap-function -Xfrontend swift_kernel_trap \
   -Xcc -ffreestanding -Xcc -mno-red-zone -Xcc -mcmodel=kernel -Xcc -fno-pic -Xcc -fno-stack-protector \
   -Xcc -mno-sse -Xcc -mno-sse2 -Xcc -mno-mmx -Xcc -mno-avx -Xcc -msoft-float \
   $(if $(lis_retpoline),-Xcc -mretpoline-external-thunk) $(if $(lis_sls),-Xcc -mharden-sls=all) \
@@ -50,13 +51,20 @@ quiet_cmd_swift_library = SWIFTM  $@
       cmd_swift_library = mkdir -p $(dir $@); $(SWIFTC) $(swift_flags) $(SWIFT_INCLUDES) -module-name $(SWIFT_MODULE) \
 	-emit-module -emit-module-path $@ $(SWIFT_SOURCES)
 
+# The compiler also gives a part of Swift's runtime, and functions that it has taken into their callers. What cannot be
+# reached from the entries, the symbols that are not Swift's, is left out. (Not by binutils' ld: it adds a second file
+# symbol, and objtool takes the object for several.)
+swift_entries = nm -g --defined-only $(1) | awk '$$2 == "T" && $$3 !~ /^swift_e/ { print "-u", $$3 }'
+
 # $(cmd_objtool) begins with a semicolon: without "set -e" a failed step would leave an old object to be linked.
 quiet_cmd_swift_object = SWIFT   $@
       cmd_swift_object = set -e; mkdir -p $(dir $@); \
 	$(SWIFTC) $(swift_flags) $(SWIFT_INCLUDES) -module-name $(SWIFT_MODULE) -emit-assembly $(SWIFT_SOURCES) \
 	  -o $(@:.o=.raw.s); \
 	sed $(swift_edits) $(@:.o=.raw.s) >$(@:.o=.edited.s); \
-	$(SWIFT_CLANG) -target $(SWIFT_TARGET) -c $(@:.o=.edited.s) -o $@; \
+	$(SWIFT_CLANG) -target $(SWIFT_TARGET) -c $(@:.o=.edited.s) -o $(@:.o=.whole.o); \
+	$(SWIFT_LD) -r --gc-sections $$($(call swift_entries,$(@:.o=.whole.o))) -T $(LIS_ROOT)/Kernel/Build/used.lds \
+	  $(@:.o=.whole.o) -o $@; \
 	$(SWIFT_OBJCOPY) -R .swift1_autolink_entries -R .swift_modhash -R .llvm_addrsig $@; \
 	{ nm -u $@; objdump -dr --no-show-raw-insn $@; } | $(swift_check) -v object=$@ $(cmd_objtool)
 
@@ -75,7 +83,7 @@ $(obj)/$(1): SWIFT_SOURCES := $(3)
 $(obj)/$(1): SWIFT_INCLUDES := $(if $(wildcard $(LIS_ROOT)/Kernel/$(5)/include),-I $(LIS_ROOT)/Kernel/$(5)/include) \
   -I $(abspath $(obj))/$(strip $(6)) $(7)
 $(obj)/$(1): $(3) $(foreach l,$(4),$(obj)/$(strip $(6))/$(l).swiftmodule) $(src)/swift.mk \
-  $(LIS_ROOT)/Kernel/Build/check-object.awk FORCE
+  $(LIS_ROOT)/Kernel/Build/check-object.awk $(LIS_ROOT)/Kernel/Build/used.lds FORCE
 	$$(call if_changed,swift_object)
 targets += $(1)
 endef

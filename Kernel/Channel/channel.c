@@ -1,31 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What of a channel needs the kernel's structures: opening, closing, the callback, the signal, the lock. No byte that the
- * host wrote is looked at here.
+ * What of a channel needs the kernel's structures: opening, closing, the callback, the signal. No byte that the host wrote
+ * is looked at here.
  */
 #include <linux/err.h>
 #include <linux/hyperv.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
-#include <linux/spinlock.h>
-#include <linux/workqueue.h>
 
-#include "guard.h"
-#include "kernel_channel.h"
+#include "channel.h"
 #include "kernel_support.h"
-
-struct lis_channel {
-	struct vmbus_channel *vmbus;
-	struct lis_channel_options options;
-	spinlock_t lock;
-	bool ready;
-	bool stopped;
-	atomic_t failure;
-	struct work_struct reporting;
-	/* Copies, good after the bus has let go of its own structure. */
-	u32 number, index;
-};
 
 static enum hv_callback_mode bus_mode(enum lis_channel_mode mode)
 {
@@ -118,38 +103,6 @@ void lis_channel_free(struct lis_channel *channel)
 	ks_free(channel);
 }
 
-int lis_channel_run(struct lis_channel *channel, void (*function)(void *), void *argument)
-{
-	if (!lis_channel_is_usable(channel))
-		return -ENODEV;
-	if (!swift_call_trapped(function, argument))
-		return 0;
-	lis_channel_fail(channel, LIS_CHANNEL_TRAPPED);
-	return -ENODEV;
-}
-
-unsigned long lis_channel_lock(struct lis_channel *channel)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&channel->lock, flags);
-	return flags;
-}
-
-void lis_channel_unlock(struct lis_channel *channel, unsigned long flags)
-{
-	spin_unlock_irqrestore(&channel->lock, flags);
-}
-
-int lis_channel_run_locked(struct lis_channel *channel, void (*function)(void *), void *argument)
-{
-	unsigned long flags = lis_channel_lock(channel);
-	int result = lis_channel_run(channel, function, argument);
-
-	lis_channel_unlock(channel, flags);
-	return result;
-}
-
 void lis_channel_place(const struct lis_channel *channel, struct lis_channel_place *place)
 {
 	const struct vmbus_channel *vmbus = channel->vmbus;
@@ -190,14 +143,4 @@ void lis_channel_signal(struct lis_channel *channel)
 		return;
 	channel->vmbus->intr_out_empty++;
 	vmbus_setevent(channel->vmbus);
-}
-
-uint32_t lis_channel_index(const struct lis_channel *channel)
-{
-	return channel->index;
-}
-
-uint32_t lis_channel_processor(const struct lis_channel *channel)
-{
-	return READ_ONCE(channel->vmbus->target_cpu);
 }
