@@ -68,7 +68,7 @@ struct Service: ~Copyable {
 
   mutating func opened(_ pointer: OpaquePointer) throws(RingError) {
     let channel = unsafe ChannelHandle(pointer)
-    machine.channelOpened()
+    machine.begin()
     isUnsent = false
     isHeld = false
     rings = try ChannelRings.make(channel)

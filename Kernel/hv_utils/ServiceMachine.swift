@@ -13,20 +13,27 @@ struct ServiceMachine: ~Copyable {
   private let kind: IntegrationService
   private let memory: KernelBuffer
 
+  /// The largest of them has less; `room` says so when that changes.
+  private static var capacity: Int { 512 }
+
   /// `nil`: no memory.
   static func make(_ service: IntegrationService) -> ServiceMachine? {
-    // The largest of them has less; `room` says so when that changes.
-    guard let memory = KernelBuffer(byteCount: 512) else { return nil }
+    guard let memory = KernelBuffer(byteCount: capacity) else { return nil }
     let machine = ServiceMachine(service: service, memory: memory)
-    switch machine.service {
-    case .heartbeat: unsafe machine.heartbeat.initialize(to: HeartbeatClient())
-    case .shutdown: unsafe machine.shutdown.initialize(to: ShutdownClient(hibernates: utils_hibernates()))
-    case .timeSynchronization: unsafe machine.time.initialize(to: TimeSynchronizationClient())
-    case .keyValuePair: unsafe machine.keyValuePair.initialize(to: KeyValuePairClient())
-    case .volumeSnapshot: unsafe machine.snapshot.initialize(to: VolumeSnapshotClient())
-    case .fileCopy: unsafe machine.fileCopy.initialize(to: FileCopyClient())
-    }
+    machine.begin()
     return machine
+  }
+
+  /// A new machine: when the service is made, and for every channel.
+  func begin() {
+    switch service {
+    case .heartbeat: unsafe heartbeat.initialize(to: HeartbeatClient())
+    case .shutdown: unsafe shutdown.initialize(to: ShutdownClient(hibernates: utils_hibernates()))
+    case .timeSynchronization: unsafe time.initialize(to: TimeSynchronizationClient())
+    case .keyValuePair: unsafe keyValuePair.initialize(to: KeyValuePairClient())
+    case .volumeSnapshot: unsafe snapshot.initialize(to: VolumeSnapshotClient())
+    case .fileCopy: unsafe fileCopy.initialize(to: FileCopyClient())
+    }
   }
 
   private init(service: IntegrationService, memory: consuming KernelBuffer) {
@@ -45,7 +52,7 @@ struct ServiceMachine: ~Copyable {
 
   /// The machines are plain values: nothing has to be ended before the memory goes.
   private func room<Machine>(_: Machine.Type) -> UnsafeMutablePointer<Machine> {
-    precondition(MemoryLayout<Machine>.stride <= memory.byteCount)
+    precondition(MemoryLayout<Machine>.stride <= Self.capacity)
     return unsafe memory.base.assumingMemoryBound(to: Machine.self)
   }
 
@@ -66,17 +73,6 @@ struct ServiceMachine: ~Copyable {
     case .keyValuePair: unsafe keyValuePair.pointee.link.message
     case .volumeSnapshot: unsafe snapshot.pointee.link.message
     case .fileCopy: unsafe fileCopy.pointee.link.message
-    }
-  }
-
-  func channelOpened() {
-    switch service {
-    case .heartbeat: unsafe heartbeat.pointee.channelOpened()
-    case .shutdown: unsafe shutdown.pointee.channelOpened()
-    case .timeSynchronization: unsafe time.pointee.channelOpened()
-    case .keyValuePair: unsafe keyValuePair.pointee.channelOpened()
-    case .volumeSnapshot: unsafe snapshot.pointee.channelOpened()
-    case .fileCopy: unsafe fileCopy.pointee.channelOpened()
     }
   }
 

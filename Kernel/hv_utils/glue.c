@@ -38,8 +38,13 @@ static bool bind(u32 kind)
 	return left;
 }
 
-int utils_result(struct utils_service *service, int result)
+int utils_run(struct utils_service *service, void *function, long a, long b)
 {
+	int result;
+
+	if (!service->state || service->failed)
+		return -ENODEV;
+	result = swift_guard_run(function, UTILS_TRAPPED, (long)service->state, a, b, 0, NULL);
 	if (result == UTILS_TRAPPED) {
 		WRITE_ONCE(service->failed, true);
 		wake_up_all(&service->readers);

@@ -40,11 +40,12 @@ struct utils_service {
 
 /* Calls Swift with the service's state, its lock held: -ENODEV when the device is gone or Swift has failed. */
 #define utils_call(service, function, ...)                                                                            \
-	((service)->state && !(service)->failed ?                                                                     \
-		 utils_result(service, swift_call(UTILS_TRAPPED, function, (service)->state, ##__VA_ARGS__)) :        \
-		 -ENODEV)
+	((void)sizeof(function((service)->state, ##__VA_ARGS__)),                                                     \
+	 utils_run(service, (void *)(function), UTILS_TWO(__VA_ARGS__)))
+#define UTILS_TWO(...) UTILS_PICK(0, ##__VA_ARGS__, 0, 0)
+#define UTILS_PICK(zero, a, b, ...) (long)(a), (long)(b)
 
-int utils_result(struct utils_service *service, int result);
+int utils_run(struct utils_service *service, void *function, long a, long b);
 void utils_put(struct utils_service *service);
 
 int utils_daemon_register(struct utils_service *service, const char *name);

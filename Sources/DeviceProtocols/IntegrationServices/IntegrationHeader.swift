@@ -46,6 +46,9 @@ public struct IntegrationHeader: Hashable, Sendable {
   /// Fails when the pipe type is not data, when the pipe size exceeds the packet or does not hold a message header, and
   /// when the body size exceeds the pipe size. Bytes after the message (padding to 8) are allowed.
   public init(decoding bytes: RawSpan) throws(WireError) {
+    guard bytes.byteCount >= Self.wireSize else {
+      throw .truncated(needed: Self.wireSize, available: bytes.byteCount)
+    }
     let pipeType = try bytes.read(UInt32.self, at: 0)
     pipeSize = try bytes.read(UInt32.self, at: 4)
     framework = try Self.version(bytes, at: 8)
@@ -55,9 +58,6 @@ public struct IntegrationHeader: Hashable, Sendable {
     status = IntegrationStatus(rawValue: try bytes.read(UInt32.self, at: 20))
     transaction = try bytes.read(UInt8.self, at: 24)
     flags = IntegrationMessageFlags(rawValue: try bytes.read(UInt8.self, at: 25))
-    guard bytes.byteCount >= Self.wireSize else {
-      throw .truncated(needed: Self.wireSize, available: bytes.byteCount)
-    }
     guard pipeType == Self.pipeData else { throw .invalid(offset: 0) }
     let headerAfterPipe = UInt32(Self.wireSize &- Self.pipeHeaderSize)
     guard pipeSize >= headerAfterPipe else { throw .invalid(offset: 4) }
@@ -69,13 +69,14 @@ public struct IntegrationHeader: Hashable, Sendable {
 
   @_lifetime(bytes: copy bytes)
   public func encode(into bytes: inout MutableRawSpan) throws(WireError) {
+    guard bytes.byteCount >= Self.wireSize else {
+      throw .truncated(needed: Self.wireSize, available: bytes.byteCount)
+    }
     try bytes.write(Self.pipeData, at: 0)
     try bytes.write(pipeSize, at: 4)
-    try bytes.write(framework.major, at: 8)
-    try bytes.write(framework.minor, at: 10)
+    try bytes.write(framework.wireValue, at: 8)
     try bytes.write(type.rawValue, at: 12)
-    try bytes.write(message.major, at: 14)
-    try bytes.write(message.minor, at: 16)
+    try bytes.write(message.wireValue, at: 14)
     try bytes.write(bodySize, at: 18)
     try bytes.write(status.rawValue, at: 20)
     try bytes.write(transaction, at: 24)
@@ -83,10 +84,7 @@ public struct IntegrationHeader: Hashable, Sendable {
     try bytes.write(UInt16(0), at: 26)
   }
 
-  /// Two u16, major first.
   static func version(_ bytes: RawSpan, at offset: Int) throws(WireError) -> ServiceVersion {
-    let major = try bytes.read(UInt16.self, at: offset)
-    let minor = try bytes.read(UInt16.self, at: offset &+ 2)
-    return ServiceVersion(major, minor)
+    ServiceVersion(wireValue: try bytes.read(UInt32.self, at: offset))
   }
 }

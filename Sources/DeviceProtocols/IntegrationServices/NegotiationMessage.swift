@@ -110,7 +110,6 @@ public struct NegotiationMessage: Sendable {
     _ version: ServiceVersion?, to body: inout MutableRawSpan, at offset: Int
   ) throws(WireError) {
     guard let version else { throw .invalid(offset: offset) }
-    try body.write(version.major, at: offset)
-    try body.write(version.minor, at: offset &+ 2)
+    try body.write(version.wireValue, at: offset)
   }
 }

@@ -13,6 +13,11 @@ public struct ServiceVersion: RawRepresentable, Hashable, Comparable, Sendable {
     rawValue = UInt32(major) << 16 | UInt32(minor)
   }
 
+  /// From its four bytes on the wire, read as one number.
+  @inlinable public init(wireValue: UInt32) { rawValue = wireValue &<< 16 | wireValue &>> 16 }
+  /// Its four bytes on the wire as one number.
+  @inlinable public var wireValue: UInt32 { rawValue &<< 16 | rawValue &>> 16 }
+
   @inlinable public var major: UInt16 { UInt16(truncatingIfNeeded: rawValue >> 16) }
   @inlinable public var minor: UInt16 { UInt16(truncatingIfNeeded: rawValue) }
 

@@ -20,6 +20,19 @@ public struct AdapterAddressRecord: Hashable, Sendable {
   public static var gateways: Field { Field(offset: 4354, units: 512) }
   public static var nameServers: Field { Field(offset: 5378, units: 1024) }
 
+  /// How many text fields there are.
+  public static var fieldCount: Int { 5 }
+  /// The text fields by number, in the order of their places.
+  public static func field(_ number: Int) -> Field {
+    switch number {
+    case 0: adapter
+    case 1: addresses
+    case 2: masks
+    case 3: gateways
+    default: nameServers
+    }
+  }
+
   /// Bit 0 IPv4, bit 1 IPv6. Offset 256.
   public var families: UInt8
   /// Offset 257.
@@ -31,15 +44,14 @@ public struct AdapterAddressRecord: Hashable, Sendable {
   }
 
   public init(decoding bytes: RawSpan, at offset: Int) throws(WireError) {
-    _ = try bytes.slice(at: offset, count: Self.wireSize)
-    families = try bytes.read(UInt8.self, at: offset &+ 256)
-    dhcp = try bytes.read(UInt8.self, at: offset &+ 257)
+    let record = try bytes.slice(at: offset, count: Self.wireSize)
+    families = try record.read(UInt8.self, at: 256)
+    dhcp = try record.read(UInt8.self, at: 257)
   }
 
   /// Writes the plain fields; the texts are left as they are.
   @_lifetime(bytes: copy bytes)
   public func encode(into bytes: inout MutableRawSpan, at offset: Int) throws(WireError) {
-    try bytes.write(families, at: offset &+ 256)
-    try bytes.write(dhcp, at: offset &+ 257)
+    try bytes.write(UInt16(families) | UInt16(dhcp) &<< 8, at: offset &+ 256)
   }
 }

@@ -26,10 +26,10 @@ public struct KeyValueRecord: Hashable, Sendable {
   /// Reads and checks the record at `offset`. Fails when a size is over its capacity, odd where it counts UTF-16, or
   /// not that of its integer type, and when the type is unknown.
   public init(decoding bytes: RawSpan, at offset: Int) throws(WireError) {
-    type = KeyValueType(rawValue: try bytes.read(UInt32.self, at: offset))
-    let key = try bytes.read(UInt32.self, at: offset &+ 4)
-    let value = try bytes.read(UInt32.self, at: offset &+ 8)
-    _ = try bytes.slice(at: offset, count: Self.wireSize)
+    let record = try bytes.slice(at: offset, count: Self.wireSize)
+    type = KeyValueType(rawValue: try record.read(UInt32.self, at: 0))
+    let key = try record.read(UInt32.self, at: 4)
+    let value = try record.read(UInt32.self, at: 8)
     guard key <= UInt32(Self.keyCapacity), key & 1 == 0 else { throw .invalid(offset: offset &+ 4) }
     guard value <= UInt32(Self.valueCapacity) else { throw .invalid(offset: offset &+ 8) }
     keySize = Int(key)

@@ -26,12 +26,12 @@ public struct ShutdownMessage: Hashable, Sendable {
   }
 
   public init(decoding body: RawSpan) throws(WireError) {
-    reason = ShutdownReason(rawValue: try body.read(UInt32.self, at: 0))
-    timeoutSeconds = try body.read(UInt32.self, at: 4)
-    flags = ShutdownFlags(rawValue: try body.read(UInt32.self, at: 8))
     guard body.byteCount >= Self.bodySize else {
       throw .truncated(needed: Self.bodySize, available: body.byteCount)
     }
+    reason = ShutdownReason(rawValue: try body.read(UInt32.self, at: 0))
+    timeoutSeconds = try body.read(UInt32.self, at: 4)
+    flags = ShutdownFlags(rawValue: try body.read(UInt32.self, at: 8))
   }
 
   /// Writes the head; the display message's bytes are left as they are.

@@ -42,14 +42,14 @@ public struct ReferenceTimeMessage: Hashable, Sendable {
   }
 
   public init(decoding body: RawSpan) throws(WireError) {
+    guard body.byteCount >= Self.bodySize else {
+      throw .truncated(needed: Self.bodySize, available: body.byteCount)
+    }
     hostTime = try body.read(UInt64.self, at: 0)
     referenceTime = try body.read(UInt64.self, at: 8)
     flags = TimeFlags(rawValue: try body.read(UInt8.self, at: 16))
     leap = try body.read(UInt8.self, at: 17)
     stratum = try body.read(UInt8.self, at: 18)
-    guard body.byteCount >= Self.bodySize else {
-      throw .truncated(needed: Self.bodySize, available: body.byteCount)
-    }
   }
 
   @_lifetime(body: copy body)
@@ -86,6 +86,9 @@ public struct TimeMessage: Hashable, Sendable {
   }
 
   public init(decoding body: RawSpan) throws(WireError) {
+    guard body.byteCount >= Self.bodySize else {
+      throw .truncated(needed: Self.bodySize, available: body.byteCount)
+    }
     hostTime = try body.read(UInt64.self, at: 0)
     guestTime = try body.read(UInt64.self, at: 8)
     roundTrip = try body.read(UInt64.self, at: 16)

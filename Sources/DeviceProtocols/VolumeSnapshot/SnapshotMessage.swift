@@ -41,14 +41,16 @@ public struct SnapshotMessage: Hashable, Sendable {
   }
 
   public init(decoding body: RawSpan) throws(WireError) {
+    guard body.byteCount >= Self.bodySize else {
+      throw .truncated(needed: Self.bodySize, available: body.byteCount)
+    }
     operation = SnapshotOperation(rawValue: try body.read(UInt8.self, at: 0))
     flags = try body.read(UInt32.self, at: Self.flagsOffset)
   }
 
   @_lifetime(body: copy body)
   public func encode(into body: inout MutableRawSpan) throws(WireError) {
-    try body.write(operation.rawValue, at: 0)
-    for offset in 1..<8 { try body.write(UInt8(0), at: offset) }
+    try body.write(UInt64(operation.rawValue), at: 0)
     try body.write(flags, at: Self.flagsOffset)
   }
 }

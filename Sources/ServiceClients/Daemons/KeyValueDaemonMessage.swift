@@ -72,11 +72,9 @@ public enum KeyValueDaemonMessage {
     case .enumerate:
       try message.write(request.index, at: body)
     case .setAddresses:
-      try address(AdapterAddressRecord.addresses, packet, &message)
-      try address(AdapterAddressRecord.masks, packet, &message)
-      try address(AdapterAddressRecord.gateways, packet, &message)
-      try address(AdapterAddressRecord.nameServers, packet, &message)
-      try address(AdapterAddressRecord.adapter, packet, &message)
+      for number in 0..<AdapterAddressRecord.fieldCount {
+        try address(AdapterAddressRecord.field(number), packet, &message)
+      }
       try AdapterAddressRecord(decoding: packet, at: KeyValuePairClient.addressesOffset).encode(
         into: &message, at: body)
     case .getAddresses:
@@ -107,11 +105,9 @@ public enum KeyValueDaemonMessage {
           throw .invalid(offset: 0)
         }
       case .getAddresses:
-        try answer(AdapterAddressRecord.adapter, reply, client, &packet)
-        try answer(AdapterAddressRecord.addresses, reply, client, &packet)
-        try answer(AdapterAddressRecord.masks, reply, client, &packet)
-        try answer(AdapterAddressRecord.gateways, reply, client, &packet)
-        try answer(AdapterAddressRecord.nameServers, reply, client, &packet)
+        for number in 0..<AdapterAddressRecord.fieldCount {
+          try answer(AdapterAddressRecord.field(number), reply, client, &packet)
+        }
         try AdapterAddressRecord(decoding: reply, at: body)
           .encode(into: &packet, at: KeyValuePairClient.addressesOffset)
         try finish(&client, .ok, &packet)
