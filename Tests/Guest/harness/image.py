@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the initramfs of a test guest: Debian's busybox, modules and daemons, and the files of ../image."""
 
+import contextlib
 import gzip
 import hashlib
 import lzma
@@ -11,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "swift-lis-tests"
@@ -212,11 +214,14 @@ def cached(guest, kind, ours, build):
     if not path.exists():
         prefix = name.rpartition("-")[0]
         for old in folder.glob(prefix + "-*"):
-            if old.name.rpartition("-")[0] == prefix:
-                old.unlink(missing_ok=True)
+            # Younger ones may be those of a run that goes on beside this one, with other modules.
+            with contextlib.suppress(FileNotFoundError):
+                if old.name.rpartition("-")[0] == prefix and time.time() - old.stat().st_mtime > 3600:
+                    old.unlink()
         partial = folder / f".{name}.{os.getpid()}"
         partial.write_bytes(build())
         partial.rename(path)
+    os.utime(path)
     return path
 
 
