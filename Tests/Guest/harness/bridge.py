@@ -28,6 +28,10 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mkdir -p /dev/shm
 mount -t tmpfs shm /dev/shm
+# KVM keeps the frequency that this Linux knows when it is loaded. A second later Linux may have measured a better one, and
+# then KVM (6.1: kvm_set_tsc_khz) refuses to set up its guests' counters: their clock stands, and no timer fires.
+n=0
+until dmesg | grep -q 'Refined TSC'; do n=$((n+1)); [ $n -lt 40 ] || break; usleep 100000; done
 for module in {modules}; do modprobe $module; done
 # Whatever comes there wakes the processor: see Bridge.
 stty -echo -F /dev/ttyS0
@@ -67,7 +71,8 @@ def host_image(command, kernel, initramfs):
     for name in ["dev", "proc", "sys", "run", "tmp", "lib64"]:
         archive.directory(name)
     archive.file("bin/busybox", image.GUESTS / "tools/bin/busybox")
-    for applet in ["sh", "mount", "mkdir", "modprobe", "insmod", "stty", "cat", "dd", "usleep", "reboot", "["]:
+    for applet in ["sh", "mount", "mkdir", "modprobe", "insmod", "stty", "cat", "dd", "usleep", "reboot", "[", "dmesg",
+                   "grep"]:
         archive.link(f"bin/{applet}", "/bin/busybox")
     program = shutil.which(QEMU)
     archive.file(f"usr/bin/{QEMU}", program)
