@@ -74,6 +74,13 @@ public final class Partition: Sendable {
     for index in 0..<processors {
       virtualProcessors.append(try VirtualProcessor(index, in: machine, cpuid: table))
     }
+    // Linux may have measured its counter's rate anew after KVM was loaded; KVM (6.1: kvm_set_tsc_khz) then does not set up
+    // the guests' counters, and says nothing.
+    guard virtualProcessors.first?.counterRuns != false else {
+      throw .kvmNotUsable(
+        path: configuration.kvmPath,
+        reason: "the guest's time stamp counter would stand still; unload KVM's modules and load them again")
+    }
     self.virtualProcessors = virtualProcessors
     if core.devices != nil, let first = virtualProcessors.first,
       let writes = BatchedWrites(machine, processor: first)

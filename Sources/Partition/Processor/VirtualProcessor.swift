@@ -63,6 +63,12 @@ final class VirtualProcessor: Sendable {
     return (0..<min(count, numbers.count)).map { words[2 + $0 * 2] }
   }
 
+  /// Whether the guest's time stamp counter goes on. Every timer of the guest would wait for ever if it did not.
+  var counterRuns: Bool {
+    let before = readMSRs([MSR.tsc.rawValue])
+    return before.isEmpty || before != readMSRs([MSR.tsc.rawValue])
+  }
+
   /// What KVM's reset leaves to us, on every processor: memory types, since with MTRRs off Linux 6.1 also switches PAT
   /// off. And XCR0 with everything the guest will switch on: QEMU's software SVM does not intercept XSETBV, so that KVM
   /// would go on to report the size of the initial XSAVE area, which Linux warns of. Elsewhere the guest's own XSETBV
