@@ -14,8 +14,9 @@ final class RunControl: Sendable {
 
   private struct State {
     var order = Order.park
-    /// One bit a processor.
+    /// One bit a processor, in each.
     var parked: UInt64 = 0
+    var running: UInt64 = 0
     var threads: [UInt] = []
     var end: PartitionEnd?
     /// A reset is under way: how the guest ends now is of no interest.
@@ -24,6 +25,7 @@ final class RunControl: Sendable {
 
   private let state = Mutex(State())
   private let allParked: EventDescriptor
+  private let allRunning: EventDescriptor
   private let wakes: [Wake]
   private let everyone: UInt64
 
@@ -35,6 +37,7 @@ final class RunControl: Sendable {
 
   init(processors: Int) throws(PartitionError) {
     allParked = try EventDescriptor.forPartition()
+    allRunning = try EventDescriptor.forPartition()
     var wakes: [Wake] = []
     for _ in 0..<processors { wakes.append(try Wake()) }
     self.wakes = wakes
@@ -61,9 +64,12 @@ final class RunControl: Sendable {
     while state.withLock({ $0.parked != everyone }) { allParked.wait() }
   }
 
+  /// Returns when every processor is on its way into the guest, or there is another order already. The guest goes first:
+  /// what the caller does next would only take time from it where there are few host processors.
   func run() {
     state.withLock { $0.order = .run }
     for wake in wakes { wake.event.signal() }
+    while state.withLock({ $0.order == .run && $0.running != everyone }) { allRunning.wait() }
   }
 
   /// The threads leave their loops; join them next.
@@ -78,6 +84,7 @@ final class RunControl: Sendable {
       return state.threads
     }
     for thread in threads { clinux_kick(thread) }
+    allRunning.signal()
   }
 
   // MARK: for the processors' threads
@@ -88,20 +95,29 @@ final class RunControl: Sendable {
     while true {
       let (order, last) = state.withLock { state -> (Order, Bool) in
         switch state.order {
-        case .run, .exit:
+        case .exit:
           state.parked &= ~bit
-          return (state.order, false)
+          return (.exit, false)
+        case .run:
+          state.parked &= ~bit
+          let before = state.running
+          state.running |= bit
+          return (.run, before != everyone && state.running == everyone)
         case .park:
+          state.running &= ~bit
           let before = state.parked
           state.parked |= bit
           return (.park, before != everyone && state.parked == everyone)
         }
       }
-      if last { allParked.signal() }
       switch order {
-      case .run: return true
+      case .run:
+        if last { allRunning.signal() }
+        return true
       case .exit: return false
-      case .park: wakes[processor].event.wait()
+      case .park:
+        if last { allParked.signal() }
+        wakes[processor].event.wait()
       }
     }
   }

@@ -5,16 +5,24 @@ import Synchronization
 /// A value that tasks can wait on.
 final class Watched<Value: Sendable>: Sendable {
   private struct Waiter {
+    var id: UInt64
     var condition: @Sendable (Value) -> Bool
     var continuation: CheckedContinuation<Bool, Never>
   }
 
   private struct State {
     var value: Value
-    var waiters: [UInt64: Waiter] = [:]
+    /// A handful, in the order in which they came.
+    var waiters: [Waiter] = []
     /// Waits that were given up before they were entered here.
-    var cancelled: Set<UInt64> = []
+    var cancelled: [UInt64] = []
     var nextWaiter: UInt64 = 0
+
+    mutating func takeCancelled(_ id: UInt64) -> Bool {
+      guard let index = cancelled.firstIndex(of: id) else { return false }
+      cancelled.remove(at: index)
+      return true
+    }
   }
 
   private let state: Mutex<State>
@@ -29,9 +37,10 @@ final class Watched<Value: Sendable>: Sendable {
     let (result, ready) = state.withLock { state in
       let result = body(&state.value)
       var ready: [CheckedContinuation<Bool, Never>] = []
-      for (id, waiter) in state.waiters where waiter.condition(state.value) {
+      state.waiters.removeAll { [value = state.value] waiter in
+        guard waiter.condition(value) else { return false }
         ready.append(waiter.continuation)
-        state.waiters[id] = nil
+        return true
       }
       return (result, ready)
     }
@@ -60,23 +69,28 @@ final class Watched<Value: Sendable>: Sendable {
       state.nextWaiter &+= 1
       return state.nextWaiter
     }
-    return await withTaskCancellationHandler {
+    let met = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let answer: Bool? = state.withLock { state in
           if condition(state.value) { return true }
-          if state.cancelled.remove(id) != nil { return false }
-          state.waiters[id] = Waiter(condition: condition, continuation: continuation)
+          if state.takeCancelled(id) { return false }
+          state.waiters.append(Waiter(id: id, condition: condition, continuation: continuation))
           return nil
         }
         if let answer { continuation.resume(returning: answer) }
       }
     } onCancel: {
       let continuation = state.withLock { state in
-        let waiter = state.waiters.removeValue(forKey: id)
-        if waiter == nil { state.cancelled.insert(id) }
-        return waiter?.continuation
+        guard let index = state.waiters.firstIndex(where: { $0.id == id }) else {
+          state.cancelled.append(id)
+          return nil as CheckedContinuation<Bool, Never>?
+        }
+        return state.waiters.remove(at: index).continuation
       }
       continuation?.resume(returning: false)
     }
+    // Given up in the moment in which the condition came true.
+    state.withLock { _ = $0.takeCancelled(id) }
+    return met
   }
 }

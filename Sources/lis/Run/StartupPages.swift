@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
 import Glibc
 
 /// Gives back the pages of program text that only starting up needed.
@@ -12,15 +13,11 @@ enum StartupPages {
   /// After the start, in seconds: the program has settled by then, and the guest's own start has, too.
   private static let moments: [Double] = [2, 5, 10, 30]
 
-  /// Returns at once.
+  /// Returns at once. By Dispatch: a task's sleep has first to look up executors among all conformances, and this is
+  /// called where a guest is about to start.
   static func releaseLater() {
-    Task.detached {
-      var passed = 0.0
-      for moment in moments {
-        try? await Task.sleep(for: .milliseconds(Int((moment - passed) * 1000)))
-        passed = moment
-        release()
-      }
+    for moment in moments {
+      DispatchQueue.global(qos: .utility).asyncAfter(deadline: .now() + moment) { release() }
     }
   }
 
