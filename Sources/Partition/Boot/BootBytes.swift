@@ -19,6 +19,17 @@ extension BootBytes {
     if let problem { throw problem }
     return bytes
   }
+
+  /// What `KernelImage` wants to see.
+  func header() throws(BootSourceProblem) -> [UInt8] {
+    try read(at: 0, count: Int(min(byteCount, UInt64(KernelImage.headerBytes))))
+  }
+
+  func check(_ position: UInt64, _ count: Int) throws(BootSourceProblem) {
+    guard position <= byteCount, UInt64(count) <= byteCount - position else {
+      throw .init(.truncated(needed: position &+ UInt64(count), available: byteCount))
+    }
+  }
 }
 
 /// A part of something else.
@@ -28,9 +39,7 @@ struct BootPart<Whole: BootBytes>: BootBytes {
   let byteCount: UInt64
 
   func read(at position: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(BootSourceProblem) {
-    guard position <= byteCount, UInt64(destination.count) <= byteCount - position else {
-      throw .init(.truncated(needed: position &+ UInt64(destination.count), available: byteCount))
-    }
+    try check(position, destination.count)
     try unsafe whole.read(at: offset &+ position, into: destination)
   }
 }
@@ -64,9 +73,7 @@ struct BootPart<Whole: BootBytes>: BootBytes {
   }
 
   func read(at position: UInt64, into destination: UnsafeMutableRawBufferPointer) throws(BootSourceProblem) {
-    guard position <= byteCount, UInt64(destination.count) <= byteCount - position else {
-      throw .init(.truncated(needed: position &+ UInt64(destination.count), available: byteCount))
-    }
+    try check(position, destination.count)
     guard destination.count > 0 else { return }
     let part = Int(position)..<Int(position) + destination.count
     unsafe destination.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[part]))

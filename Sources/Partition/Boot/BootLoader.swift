@@ -66,9 +66,7 @@ final class BootLoader: Sendable {
   }
 
   private static func readHeader(_ kernel: BootSource) throws(PartitionError) -> [UInt8] {
-    do { return try kernel.read(at: 0, count: Int(min(kernel.byteCount, UInt64(KernelImage.headerBytes)))) } catch {
-      throw .kernel(path: kernel.path, error.problem)
-    }
+    do { return try kernel.header() } catch { throw .kernel(path: kernel.path, error.problem) }
   }
 
   /// Puts kernel and initramfs into memory, which must read as zeros before.

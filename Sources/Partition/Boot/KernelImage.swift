@@ -24,6 +24,9 @@ struct KernelImage: Equatable, Sendable {
   /// The kernel's own set-up header, to be copied to the parameter page at 0x1F1; empty for ELF.
   var setupHeader: [UInt8]
 
+  /// The first byte in memory; nil: nothing is loaded.
+  var start: UInt64? { segments.map(\.address).min() }
+
   /// Bytes from the start of the file that `init` wants to see.
   static let headerBytes = 0x1_0000
   static let setupHeaderOffset = 0x1F1
@@ -63,6 +66,9 @@ struct KernelImage: Equatable, Sendable {
 
   // MARK: bzImage (Documentation/x86/boot.rst of Linux)
 
+  /// Bytes of the boot sector and the 16-bit code, from the field `setup_sects`: what is loaded lies behind.
+  static func setupCodeBytes(sectors: UInt8) -> UInt64 { (UInt64(sectors == 0 ? 4 : sectors) + 1) * 512 }
+
   private static func bzImage(_ header: RawSpan, fileBytes: UInt64) throws(KernelProblem) -> KernelImage {
     func field<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, _ offset: Int) throws(KernelProblem) -> T {
       do { return try header.read(type, at: offset) } catch {
@@ -75,8 +81,7 @@ struct KernelImage: Equatable, Sendable {
     }
     guard try field(UInt8.self, 0x211) & 1 == 1 else { throw .init(.malformed("it is a zImage, not a bzImage")) }
     guard try field(UInt16.self, 0x236) & 1 == 1 else { throw .init(.wrongArchitecture("32-bit x86")) }
-    let sectors = try field(UInt8.self, 0x1F1)
-    let payload = (UInt64(sectors == 0 ? 4 : sectors) + 1) * 512
+    let payload = setupCodeBytes(sectors: try field(UInt8.self, 0x1F1))
     let payloadBytes = UInt64(try field(UInt32.self, 0x1F4)) * 16
     guard payloadBytes > 0x200 else { throw .init(.malformed("it has no payload")) }
     guard payload + payloadBytes <= fileBytes else {

@@ -17,9 +17,9 @@ struct KernelPayload: Equatable, Sendable {
   init?(header: RawSpan, of file: some BootBytes) {
     do {
       guard try header.read(UInt32.self, at: 0x202) == 0x5372_6448 else { return nil }
-      let sectors = try header.read(UInt8.self, at: 0x1F1)
       let offset =
-        (UInt64(sectors == 0 ? 4 : sectors) + 1) * 512 + UInt64(try header.read(UInt32.self, at: 0x248))
+        KernelImage.setupCodeBytes(sectors: try header.read(UInt8.self, at: 0x1F1))
+        + UInt64(try header.read(UInt32.self, at: 0x248))
       let count = UInt64(try header.read(UInt32.self, at: 0x24C))
       guard count > 64, count <= Self.limit, offset <= file.byteCount, count <= file.byteCount - offset,
         let compression = KernelCompression(magic: try file.read(at: offset, count: KernelCompression.magicBytes))

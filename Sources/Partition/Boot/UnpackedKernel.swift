@@ -22,9 +22,9 @@ struct UnpackedKernel: Sendable {
   /// `payload` is what `packed` unpacks to. nil: it is not as expected; the kernel's own code may know better.
   init?(_ payload: some BootBytes, of packed: KernelImage) {
     do {
-      let header = try payload.read(at: 0, count: Int(min(payload.byteCount, UInt64(KernelImage.headerBytes))))
+      let header = try payload.header()
       var image = try unsafe KernelImage(header: header.span.bytes, fileBytes: payload.byteCount)
-      guard image.setupHeader.isEmpty, let start = image.segments.map(\.address).min(),
+      guard image.setupHeader.isEmpty, let start = image.start,
         start >= packed.segments.first?.address ?? .max, image.end <= packed.end,
         packed.setupHeader.count > Self.kernelAlignment + 4
       else { return nil }
@@ -57,7 +57,7 @@ struct UnpackedKernel: Sendable {
 
   /// Moves the kernel, which is in `memory`, to another virtual address: `random` says which.
   mutating func randomize(_ random: UInt64, in memory: GuestMemory) {
-    guard let relocations, let start = image.segments.map(\.address).min() else { return }
+    guard let relocations, let start = image.start else { return }
     let steps = KernelRelocations.choices(end: image.end, alignment: alignment)
     let count = Int(image.end - start)
     guard let base = unsafe memory.pointer(to: start, count: count) else { return }

@@ -15,7 +15,7 @@ public final class UnpackedKernelFile: Sendable {
   /// nil: there is nothing to unpack, or it cannot be done here; the file itself serves as well. Blocks while it works.
   public init?(_ path: String) {
     guard let source = try? BootSource(opening: BootFile(path: path)),
-      let header = try? source.read(at: 0, count: Int(min(source.byteCount, UInt64(KernelImage.headerBytes)))),
+      let header = try? source.header(),
       let image = try? unsafe KernelImage(header: header.span.bytes, fileBytes: source.byteCount),
       let payload = unsafe KernelPayload(header: header.span.bytes, of: source), payload.compression != .stored,
       let bytes = payload.unpack(source), UnpackedKernel(bytes, of: image) != nil,
@@ -42,8 +42,7 @@ public final class UnpackedKernelFile: Sendable {
       let count = UInt32(exactly: bytes.count)
     else { return nil }
     var content = front + bytes
-    let sectors = Int(front[0x1F1] == 0 ? 4 : front[0x1F1])
-    let start = (sectors + 1) * 512
+    let start = Int(KernelImage.setupCodeBytes(sectors: front[0x1F1]))
     content += [UInt8](repeating: 0, count: (16 - (content.count - start) % 16) % 16)
     func put(_ value: UInt32, at offset: Int) {
       for index in 0..<4 { content[offset + index] = UInt8(truncatingIfNeeded: value >> UInt32(8 * index)) }
