@@ -274,7 +274,7 @@ case("disks: what the guest sees, 6.12-cloud", depth="normal", guest="6.12-cloud
 case("disks: ext4, 6.1-cloud", depth="normal", guest="6.1-cloud", kinds=list(KINDS), system="ext4")(file_systems)
 case("disks: ext4, 6.12-cloud", depth="full", guest="6.12-cloud", kinds=list(KINDS), system="ext4")(file_systems)
 case("disks: xfs, 6.1-cloud", depth="full", guest="6.1-cloud", kinds=list(KINDS), system="xfs")(file_systems)
-case("disks: xfs, 6.12-cloud", depth="normal", guest="6.12-cloud", kinds=["VHDX dynamic"], system="xfs")(file_systems)
+case("disks: xfs, 6.12-cloud", depth="full", guest="6.12-cloud", kinds=["VHDX dynamic"], system="xfs")(file_systems)
 case("disks: xfs on each format, 6.12-cloud", depth="full", guest="6.12-cloud", kinds=list(KINDS), system="xfs")(file_systems)
 case("disks: fstrim, 6.1-cloud", depth="normal", guest="6.1-cloud")(trimming)
 case("disks: fstrim, 6.12-cloud", depth="full", guest="6.12-cloud")(trimming)

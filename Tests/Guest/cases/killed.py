@@ -153,5 +153,5 @@ def killed(suite, guest, rounds):
         path.unlink()
 
 
-case("disks: killed under write load, 6.1-cloud", guest="6.1-cloud", rounds=4)(killed)
+case("disks: killed under write load, 6.1-cloud", guest="6.1-cloud", rounds=3)(killed)
 case("disks: killed 200 times under write load, 6.12-cloud", depth="full", guest="6.12-cloud", rounds=200)(killed)

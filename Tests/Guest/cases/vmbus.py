@@ -86,7 +86,7 @@ def reloads(suite, guest, rounds, processors):
         check_shutdown(suite, vm)
 
 
-case("our hv_vmbus reloaded 5 times, 6.1-cloud", depth="normal", guest="6.1-cloud", rounds=5, processors=2)(reloads)
+case("our hv_vmbus reloaded 3 times, 6.1-cloud", depth="normal", guest="6.1-cloud", rounds=3, processors=2)(reloads)
 for guest in ["6.1-cloud", "6.12-cloud"]:
     for rounds in [30, 100]:
         case("our hv_vmbus reloaded {rounds} times, {guest}", depth="full", guest=guest, rounds=rounds, processors=2)(reloads)
