@@ -165,8 +165,8 @@ let package = Package(
     .testTarget(
       name: "VirtualMachineTests",
       dependencies: [
-        "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI", "Partition", "ServiceProviders",
-        "ServiceClients", "DeviceProtocols", "VMBusHost", "VMBus", "TestSupport",
+        "VirtualMachine", "VirtualDisks", "VirtualSwitch", "ControlAPI", "Partition", "HostSystem",
+        "ServiceProviders", "ServiceClients", "DeviceProtocols", "VMBusHost", "VMBus", "TestSupport",
       ],
       swiftSettings: settings),
   ]

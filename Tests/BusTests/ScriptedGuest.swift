@@ -65,10 +65,11 @@ struct ScriptedGuest {
     return status
   }
 
-  mutating func connect(_ version: ProtocolVersion, targetVP: UInt32 = 0) {
+  mutating func connect(_ version: ProtocolVersion, targetVP: UInt32 = 0, monitorPage: UInt64 = 0) {
     let contact = InitiateContact(
       version: version, targetVP: VPIndex(targetVP),
-      interruptPageOrTarget: version.usesMessageConnection ? InitiateContact.target(sint: 2) : 0x7000)
+      interruptPageOrTarget: version.usesMessageConnection ? InitiateContact.target(sint: 2) : 0x7000,
+      hostToGuestMonitorPage: monitorPage, guestToHostMonitorPage: monitorPage)
     port = version.usesMessageConnection ? .messages : .legacyMessages
     send(.initiateContact(contact))
   }

@@ -34,7 +34,7 @@ import VMBusHost
     unsafe tables = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 16)
     client = unsafe BusClient(
       targetVP: VPIndex(2), newestVersion: newest,
-      pages: ContactPages(interrupt: 0x1000, hostToGuestMonitor: 0x2000, guestToHostMonitor: 0x3000),
+      pages: ContactPages(interrupt: 0x1000, hostToGuestMonitor: 0x2000, guestToHostMonitor: 0x100_3000),
       tables: tables, channelCapacity: channels, gpadlCapacity: gpadls)
   }
 

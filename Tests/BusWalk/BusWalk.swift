@@ -49,7 +49,7 @@ import VMBusHost
   private static func makeGuest(_ newest: ProtocolVersion, _ tables: UnsafeMutableRawPointer) -> BusClient {
     unsafe BusClient(
       targetVP: VPIndex(1), newestVersion: newest,
-      pages: ContactPages(interrupt: 0x1000, hostToGuestMonitor: 0x2000, guestToHostMonitor: 0x3000),
+      pages: ContactPages(interrupt: 0x1000, hostToGuestMonitor: 0x2000, guestToHostMonitor: 0x100_3000),
       tables: tables, channelCapacity: channelCapacity, gpadlCapacity: gpadlCapacity)
   }
 
@@ -107,7 +107,7 @@ import VMBusHost
     let instance = GUID(low: UInt64(min(index, 4)), high: 1)
     return OfferDescription(
       classID: GUID(low: 7, high: 7), instanceID: instance, flags: .enumerateInterface,
-      subChannelIndex: index == 5 ? 1 : 0)
+      subChannelIndex: index == 5 ? 1 : 0, isMonitored: index >= 3)
   }
 
   mutating func deliver(_ count: Int) {

@@ -160,14 +160,15 @@ import VirtualMachine
     _ = try parse(VMDiskList.self, "vm", "disk", "list", "web", "--format", "json")
     let lan = try parse(
       VMNICAdd.self, "vm", "nic", "add", "web", "user", "--name", "lan", "--mac", "02:00:00:00:00:07", "--vlan",
-      "trunk 1-10,20 native 1", "--mtu", "9000", "--router-guard", "--channels", "2", "--forward", "tcp:2222:22",
+      "trunk 1-10,20 native 1", "--mtu", "9000", "--router-guard", "--channels", "2", "--monitored", "--forward",
+      "tcp:2222:22",
       "--forward", "udp:53:53", "--format", "json")
     #expect(
       lan.request
         == NICRequest(
           connection: "user", name: "lan", mac: "02:00:00:00:00:07", vlan: "trunk 1-10,20 native 1", mtu: 9000,
           spoofing: false, isolated: false, routerGuard: true, dhcpGuard: false, channels: 2,
-          forwards: ["tcp:2222:22", "udp:53:53"]))
+          monitored: true, forwards: ["tcp:2222:22", "udp:53:53"]))
     #expect(try parse(VMNICRemove.self, "vm", "nic", "remove", "web", "lan").nic.name == "lan")
     let plug = try parse(VMNICConnect.self, "vm", "nic", "connect", "web", "nic0", "tap:tap1")
     #expect(plug.nic.name == "nic0" && plug.plug.request == NICConnectionRequest(connection: "tap:tap1"))

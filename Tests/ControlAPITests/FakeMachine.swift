@@ -155,7 +155,8 @@ final class FakeMachine: VirtualMachineControl {
       let nic = AttachedAdapter(
         name: name, mac: request.mac ?? "00:15:5d:00:00:01", connection: request.connection,
         link: request.connection == "none" ? .down : .up, vlan: request.vlan ?? "untagged",
-        maximumMTU: request.mtu ?? 1500, spoofing: request.spoofing ?? false, isolated: request.isolated ?? false,
+        maximumMTU: request.mtu ?? 1500, monitored: request.monitored ?? false, spoofing: request.spoofing ?? false,
+        isolated: request.isolated ?? false,
         routerGuard: request.routerGuard ?? false, dhcpGuard: request.dhcpGuard ?? false,
         forwards: request.forwards ?? [])
       state.nics.append(nic)

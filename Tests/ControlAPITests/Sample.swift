@@ -35,7 +35,8 @@ enum Sample {
   static let nics = [
     AttachedAdapter(
       name: "lan", mac: "00:15:5d:01:02:03", guestMAC: "02:00:00:00:00:07", connection: "tap:tap0",
-      vlan: "trunk 1-10,20 native 1", maximumMTU: 9000, mtu: 1500, channels: 2, version: "6.1", spoofing: true,
+      vlan: "trunk 1-10,20 native 1", maximumMTU: 9000, mtu: 1500, channels: 2, monitored: true, version: "6.1",
+      spoofing: true,
       isolated: true, routerGuard: true, dhcpGuard: true,
       counters: AdapterCounters(
         sentFrames: 10, sentBytes: 3 << 20, receivedFrames: 20, receivedBytes: 40960, sendErrors: 1,

@@ -139,8 +139,9 @@ import Testing
       let second = try await client.addNIC(
         NICRequest(
           connection: "user", name: "a?b%#", mac: "02:00:00:00:00:01", vlan: "access 5", spoofing: true,
-          isolated: true, routerGuard: true, dhcpGuard: true, channels: 2, forwards: ["tcp:2222:22"]))
-      #expect(second.forwards == ["tcp:2222:22"] && second.vlan == "access 5" && second.dhcpGuard)
+          isolated: true, routerGuard: true, dhcpGuard: true, channels: 2, monitored: true,
+          forwards: ["tcp:2222:22"]))
+      #expect(second.forwards == ["tcp:2222:22"] && second.vlan == "access 5" && second.dhcpGuard && second.monitored)
       #expect(try await client.nics() == [first, second])
       #expect(try await client.connectNIC("a?b%#", NICConnectionRequest(connection: "none")).link == .down)
       #expect(try await client.setLink(ofNIC: "nic0", .down).link == .down)

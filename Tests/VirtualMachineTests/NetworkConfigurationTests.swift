@@ -27,13 +27,13 @@ import VirtualSwitch
   @Test func everyKeyOfAFlag() throws {
     let text =
       "user,name=lan,mac=02:00:00:00:00:07,trunk=1-10+20,native=2,mtu=9000,spoofing,isolated=on,router-guard,"
-      + "dhcp-guard=yes,channels=4,forward=tcp:2222:22+udp:127.0.0.1:53:53"
+      + "dhcp-guard=yes,channels=4,monitored,forward=tcp:2222:22+udp:127.0.0.1:53:53"
     let adapter = try #require(try parse([text]).first)
     #expect(adapter.name == "lan" && adapter.connection == .user)
     #expect(adapter.address.description == "02:00:00:00:00:07")
     let trunk = try #require(VLANSet("1-10,20"))
     #expect(adapter.vlan == .trunk(allowed: trunk, native: VLANID(rawValue: 2)))
-    #expect(adapter.maximumPayload == 9000 && adapter.channels == 4)
+    #expect(adapter.maximumPayload == 9000 && adapter.channels == 4 && adapter.isMonitored)
     #expect(adapter.allowsSpoofing && adapter.isIsolated && adapter.guardsRouters && adapter.guardsDHCP)
     #expect(adapter.forwards.map(\.description) == ["tcp:2222:22", "udp:127.0.0.1:53:53"])
   }

@@ -21,16 +21,18 @@ import VirtualSwitch
     let full = try adapter(
       NICRequest(
         connection: "user", name: "lan", mac: "02-00-00-00-00-07", vlan: "trunk 1-10,20 native 1", mtu: 9216,
-        spoofing: true, isolated: true, routerGuard: true, dhcpGuard: true, channels: 4,
+        spoofing: true, isolated: true, routerGuard: true, dhcpGuard: true, channels: 4, monitored: true,
         forwards: ["2222:22", "udp:127.0.0.1:53:53"]))
     let trunk = try #require(VLANSet("1-10,20"))
     #expect(full.name == "lan" && full.address.description == "02:00:00:00:00:07" && full.connection == .user)
     #expect(full.vlan == .trunk(allowed: trunk, native: VLANID(rawValue: 1)))
-    #expect(full.maximumPayload == 9216 && full.channels == 4)
+    #expect(full.maximumPayload == 9216 && full.channels == 4 && full.isMonitored)
     #expect(full.allowsSpoofing && full.isIsolated && full.guardsRouters && full.guardsDHCP)
     #expect(full.forwards.map(\.description) == ["tcp:2222:22", "udp:127.0.0.1:53:53"])
     let plain = try adapter(NICRequest(connection: "none"), among: ["nic0", "nic2", "lan"])
-    #expect(plain.name == "nic1" && plain.vlan == .untagged && plain.maximumPayload == 1500 && plain.channels == nil)
+    #expect(
+      plain.name == "nic1" && plain.vlan == .untagged && plain.maximumPayload == 1500 && plain.channels == nil
+        && !plain.isMonitored)
     #expect(plain.address == NetworkAdapterConfiguration.derivedAddress(machine: "web", adapter: "nic1"))
     #expect(try adapter(NICRequest(connection: "none", forwards: [])).forwards.isEmpty)
   }

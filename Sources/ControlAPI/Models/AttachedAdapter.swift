@@ -26,6 +26,8 @@ public struct AttachedAdapter: Codable, Hashable, Sendable {
   public var mtu: Int
   /// Channels that carry frames: those that are open; 0 of a legacy adapter.
   public var channels: Int
+  /// The guest signals it through the monitor page.
+  public var monitored: Bool
   /// The version of Hyper-V's network protocol that the guest chose; absent before its driver is there.
   public var version: String?
   /// The guest may send from, and take, other addresses.
@@ -46,8 +48,9 @@ public struct AttachedAdapter: Codable, Hashable, Sendable {
 
   public init(
     name: String, kind: Kind = .synthetic, mac: String, guestMAC: String? = nil, connection: String, link: Link = .up,
-    vlan: String = "untagged", maximumMTU: Int = 1500, mtu: Int = 1500, channels: Int = 0, version: String? = nil,
-    spoofing: Bool = false, isolated: Bool = false, routerGuard: Bool = false, dhcpGuard: Bool = false,
+    vlan: String = "untagged", maximumMTU: Int = 1500, mtu: Int = 1500, channels: Int = 0, monitored: Bool = false,
+    version: String? = nil, spoofing: Bool = false, isolated: Bool = false, routerGuard: Bool = false,
+    dhcpGuard: Bool = false,
     forwards: [String] = [], counters: AdapterCounters = AdapterCounters(), port: AdapterPort? = nil,
     capture: AdapterCapture? = nil
   ) {
@@ -61,6 +64,7 @@ public struct AttachedAdapter: Codable, Hashable, Sendable {
     self.maximumMTU = maximumMTU
     self.mtu = mtu
     self.channels = channels
+    self.monitored = monitored
     self.version = version
     self.spoofing = spoofing
     self.isolated = isolated

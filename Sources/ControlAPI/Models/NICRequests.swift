@@ -18,13 +18,15 @@ public struct NICRequest: StrictlyDecodable, Encodable, Hashable {
   public var dhcpGuard: Bool?
   /// Absent: as many as processors.
   public var channels: Int?
+  /// The guest signals the adapter through the monitor page: for drivers outside of its kernel.
+  public var monitored: Bool?
   /// Ports of the host that lead to the guest: `tcp:2222:22`. For `user` only.
   public var forwards: [String]?
 
   public init(
     connection: String, name: String? = nil, mac: String? = nil, vlan: String? = nil, mtu: Int? = nil,
     spoofing: Bool? = nil, isolated: Bool? = nil, routerGuard: Bool? = nil, dhcpGuard: Bool? = nil,
-    channels: Int? = nil, forwards: [String]? = nil
+    channels: Int? = nil, monitored: Bool? = nil, forwards: [String]? = nil
   ) {
     self.connection = connection
     self.name = name
@@ -36,12 +38,13 @@ public struct NICRequest: StrictlyDecodable, Encodable, Hashable {
     self.routerGuard = routerGuard
     self.dhcpGuard = dhcpGuard
     self.channels = channels
+    self.monitored = monitored
     self.forwards = forwards
   }
 
   public static let knownFields: Set<String> = [
     "connection", "name", "mac", "vlan", "mtu", "spoofing", "isolated", "routerGuard", "dhcpGuard", "channels",
-    "forwards",
+    "monitored", "forwards",
   ]
 }
 

@@ -16,6 +16,8 @@ public struct ChannelOpening: Equatable, Sendable {
   public var targetVP: VPIndex
   /// Where the guest signals the channel.
   public var connection: ConnectionID
+  /// Where else it does so, and nobody tells the host: it has to look. nil: nowhere.
+  public var monitor: ChannelMonitor?
   /// For the device, from the guest.
   public var userData: UserData
 

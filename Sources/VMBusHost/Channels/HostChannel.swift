@@ -25,6 +25,8 @@ struct HostChannel: Sendable {
 
   var description: OfferDescription
   var state: State
+  /// Its own of the 128 monitors, for as long as the guest may know it.
+  var monitor: UInt8?
   /// Complete or not.
   var gpadlCount = 0
 

@@ -18,10 +18,14 @@ public struct OfferDescription: Equatable, Sendable {
   /// 0: the primary channel. Others are offered only when the guest asked the device for them, and are gone after a
   /// reset or a new contact.
   public var subChannelIndex: UInt16
+  /// The guest is to signal through the monitor page and not by hypercalls: for drivers outside of its kernel, which have no
+  /// other way. It costs everybody time.
+  public var isMonitored: Bool
 
   public init(
     classID: GUID, instanceID: GUID, flags: OfferFlags = .none, pipeMode: PipeMode? = nil,
-    userData: UserData = UserData(), mmioMegabytes: UInt16 = 0, subChannelIndex: UInt16 = 0
+    userData: UserData = UserData(), mmioMegabytes: UInt16 = 0, subChannelIndex: UInt16 = 0,
+    isMonitored: Bool = false
   ) {
     self.classID = classID
     self.instanceID = instanceID
@@ -30,6 +34,7 @@ public struct OfferDescription: Equatable, Sendable {
     self.userData = userData
     self.mmioMegabytes = mmioMegabytes
     self.subChannelIndex = subChannelIndex
+    self.isMonitored = isMonitored
   }
 
   /// As Hyper-V offers every integration service: enumerated, in named pipe mode with message framing.
@@ -43,7 +48,8 @@ public struct OfferDescription: Equatable, Sendable {
     classID == other.classID && instanceID == other.instanceID && subChannelIndex == other.subChannelIndex
   }
 
-  func offer(channel: ChannelID) -> Offer {
+  /// `monitor`: where the guest signals it, if not by hypercalls.
+  func offer(channel: ChannelID, monitor: UInt8? = nil) -> Offer {
     var offer = Offer(
       classID: classID, instanceID: instanceID, channel: channel, connection: .channel(channel))
     offer.flags = flags
@@ -51,6 +57,10 @@ public struct OfferDescription: Equatable, Sendable {
     offer.subChannelIndex = subChannelIndex
     offer.userData = userData
     if let pipeMode { offer.userData.words[0] = UInt64(pipeMode.rawValue) }
+    if let monitor {
+      offer.monitorAllocated = true
+      offer.monitorID = monitor
+    }
     return offer
   }
 }

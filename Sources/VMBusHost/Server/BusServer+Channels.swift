@@ -39,7 +39,7 @@ extension BusServer {
         ChannelOpening(
           ticket: ticket, ringGPADL: message.ringGPADL, guestToHostFrames: rings.guestToHost,
           hostToGuestFrames: rings.hostToGuest, targetVP: message.targetVP, connection: .channel(message.channel),
-          userData: message.userData)))
+          monitor: monitor(of: channel), userData: message.userData)))
   }
 
   private mutating func refuseOpening(

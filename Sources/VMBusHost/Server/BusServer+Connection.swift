@@ -22,12 +22,18 @@ extension BusServer {
       // Not "supported, but failed": Linux looks at the first of the two only.
       return answerContact(false, state: .unknownFailure, 0, targetVP: targetVP)
     }
-    let connection = Connection(version: contact.version, targetVP: targetVP)
+    let connection = Connection(
+      version: contact.version, targetVP: targetVP, monitorPage: monitorPage(contact.guestToHostMonitorPage))
     self.connection = connection
     effects.append(.contacted(contact.version, targetVP: targetVP))
     let selection =
       contact.version.usesMessageConnection ? connection.port.rawValue : contact.version.rawValue
     answerContact(true, state: .successful, selection, targetVP: targetVP)
+  }
+
+  /// A guest may leave the page out, or name any other: then it is signalled by hypercalls only.
+  private func monitorPage(_ address: UInt64) -> UInt64? {
+    address != 0 && address & 0xFFF == 0 && guestFrames.contains(address >> 12) ? address >> 12 : nil
   }
 
   private mutating func answerContact(
@@ -54,7 +60,15 @@ extension BusServer {
       table.first(where: { $0.isRescinded && $0.description.hasSameIdentity(as: channel.description) }) == nil
     else { return }
     table[id]?.state = .offered
-    queue.append(.offer(channel.description.offer(channel: id)), to: connection.targetVP)
+    queue.append(
+      .offer(channel.description.offer(channel: id, monitor: monitor(of: channel)?.number)), to: connection.targetVP)
+  }
+
+  /// Where the guest signals a channel, which it was told with the offer. A guest that gave no page to do so gets offers
+  /// without a monitor.
+  func monitor(of channel: HostChannel) -> ChannelMonitor? {
+    guard let page = connection?.monitorPage, let number = channel.monitor else { return nil }
+    return ChannelMonitor(page: page, number: number)
   }
 
   /// Answered even when nobody is connected: whoever unloads waits.

@@ -10,9 +10,16 @@ extension BusServer {
   }
 
   private func brokenChannels() -> String? {
+    var monitors: Set<UInt8> = []
     for id in table.ids {
       guard let channel = table[id] else { return "channel \(id.rawValue) is listed but absent" }
       guard id.isValid else { return "channel number \(id.rawValue)" }
+      if let monitor = channel.monitor {
+        guard channel.description.isMonitored, monitor < MonitorPage.monitorCount, monitors.insert(monitor).inserted
+        else {
+          return "channel \(id.rawValue) has a monitor that is not its own"
+        }
+      }
       if connection?.offersRequested != true && channel.isKnownToGuest {
         return "channel \(id.rawValue) is known to a guest that has not asked"
       }

@@ -28,6 +28,8 @@ public struct BusServer: Sendable {
   struct Connection: Sendable {
     var version: ProtocolVersion
     var targetVP: VPIndex
+    /// The page frame number of the monitor page that the guest sets bits on; nil: it named none in its memory.
+    var monitorPage: UInt64?
     var offersRequested = false
   }
 
@@ -50,9 +52,10 @@ public struct BusServer: Sendable {
     if let existing = table.first(where: { !$0.isRescinded && $0.description.hasSameIdentity(as: description) }) {
       throw .alreadyOffered(existing)
     }
-    guard let id = table.insert(HostChannel(description: description, state: .waiting)) else {
-      throw .noChannelNumber
-    }
+    var channel = HostChannel(description: description, state: .waiting)
+    // Without one that is free the guest uses hypercalls.
+    if description.isMonitored { channel.monitor = table.freeMonitor }
+    guard let id = table.insert(channel) else { throw .noChannelNumber }
     announce(id)
     return id
   }

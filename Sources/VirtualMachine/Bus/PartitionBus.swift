@@ -15,7 +15,7 @@ protocol ChannelOwner: AnyObject, Sendable {
   /// Begins to let go of the channel's rings and of memory that came through them. Must not wait for what is under way.
   func close(_ channel: ChannelID) -> ChannelClosing
   func retarget(_ channel: ChannelID, to vp: VPIndex)
-  /// A signal that came as a hypercall, because no doorbell was bound at that instant.
+  /// A signal that came as a hypercall, because no doorbell was bound at that instant, or by a bit of the monitor page.
   func signalled(_ channel: ChannelID)
   /// The guest shares memory with the device, until `withdraw` (or the closing, for rings). Devices that know only their
   /// rings need not care.
@@ -36,7 +36,8 @@ enum BusNotice: Sendable {
   case refused(BusRefusal, MessageType?)
 }
 
-/// The bus server in its place between the partition and the devices: one lock, no thread of its own.
+/// The bus server in its place between the partition and the devices: one lock, and no thread of its own but one that looks
+/// at the monitor page while a channel is open that needs it.
 ///
 /// Lock order: this lock, then a channel owner's. Effects are carried out under the lock, so that the openings and
 /// closings of two processors keep their order.
@@ -82,13 +83,17 @@ final class PartitionBus: Sendable {
   private let meanwhile = Mutex<Picture?>(nil)
   private let closers = DispatchQueue(label: "swift-lis.bus", attributes: .concurrent)
   private let partition: PartitionPort
+  private let monitors: MonitorWatch
   private let notice: @Sendable (BusNotice) -> Void
 
+  /// `memory`: the guest's, if not the partition's.
   init(
-    server: BusServer, partition: PartitionPort, notice: @escaping @Sendable (BusNotice) -> Void
+    server: BusServer, partition: PartitionPort, memory: (@Sendable () -> GuestMemory?)? = nil,
+    notice: @escaping @Sendable (BusNotice) -> Void
   ) {
     state = Mutex(State(server: server))
     self.partition = partition
+    monitors = MonitorWatch(memory: memory ?? { partition.memory })
     self.notice = notice
   }
 
@@ -237,9 +242,10 @@ final class PartitionBus: Sendable {
     switch effect {
     case .contacted(let version, _): notice(.contacted(version))
     case .openChannel(let opening):
-      let isOpen = state.owners[opening.channel]?.open(opening) ?? false
+      let isOpen = state.owners[opening.channel].map { open(opening, $0) } ?? false
       state.server.openCompleted(opening.ticket, success: isOpen)
     case .closeChannel(let channel):
+      monitors.forget(channel)
       // Gone already when the guest unloaded.
       guard let owner = state.owners[channel] else { break }
       close(channel, owner.close(channel), &state, waits: waits)
@@ -251,6 +257,15 @@ final class PartitionBus: Sendable {
     case .unloaded: notice(.unloaded)
     case .refused(let refusal, let type): notice(.refused(refusal, type))
     }
+  }
+
+  private func open(_ opening: ChannelOpening, _ owner: any ChannelOwner) -> Bool {
+    if let monitor = opening.monitor {
+      guard monitors.watch(monitor, of: opening.channel, owner: owner) else { return false }
+    }
+    if owner.open(opening) { return true }
+    monitors.forget(opening.channel)
+    return false
   }
 
   private func close(_ channel: ChannelID, _ closing: ChannelClosing, _ state: inout State, waits: Bool) {

@@ -9,7 +9,7 @@ extension NetworkAdapterConfiguration {
     case connection, name, mac, vlan, trunk, native, mtu, spoofing, isolated
     case routerGuard = "router-guard"
     case dhcpGuard = "dhcp-guard"
-    case channels, forward
+    case channels, monitored, forward
   }
 
   /// All of a machine. Names and addresses that are not given come from the machine's name and the adapter's place, so
@@ -42,8 +42,8 @@ extension NetworkAdapterConfiguration {
   }
 
   init(_ draft: DeviceDraft, machine: String, index: Int, isLegacy: Bool = false) throws(ConfigurationError) {
-    // An emulated one has frames of one size, and one queue.
-    let keys = Key.allCases.filter { !isLegacy || $0 != .mtu && $0 != .channels }
+    // An emulated one has frames of one size, one queue, and nothing to do with the bus.
+    let keys = Key.allCases.filter { !isLegacy || ![.mtu, .channels, .monitored].contains($0) }
     try draft.checkKeys(keys.map(\.rawValue), what: isLegacy ? "a legacy network adapter" : "a network adapter")
     func value(_ key: Key) -> DeviceDraft.Setting? { draft.settings[key.rawValue] }
     guard let plug = value(.connection) else {
@@ -82,7 +82,8 @@ extension NetworkAdapterConfiguration {
       isIsolated: try draft.isOn(Key.isolated.rawValue) ?? false,
       guardsRouters: try draft.isOn(Key.routerGuard.rawValue) ?? false,
       guardsDHCP: try draft.isOn(Key.dhcpGuard.rawValue) ?? false,
-      channels: try draft.number(Key.channels.rawValue, in: Self.channelCounts), isLegacy: isLegacy)
+      channels: try draft.number(Key.channels.rawValue, in: Self.channelCounts),
+      isMonitored: try draft.isOn(Key.monitored.rawValue) ?? false, isLegacy: isLegacy)
     if let forward = value(.forward) {
       guard connection == .user else {
         throw ConfigurationError(

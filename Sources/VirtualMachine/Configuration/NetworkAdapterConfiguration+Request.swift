@@ -80,6 +80,7 @@ extension NetworkAdapterConfiguration {
     try set("router-guard", word(request.routerGuard), "routerGuard")
     try set("dhcp-guard", word(request.dhcpGuard), "dhcpGuard")
     try set("channels", request.channels.map(String.init), "channels")
+    try set("monitored", word(request.monitored), "monitored")
     if let forwards = request.forwards, !forwards.isEmpty {
       try set("forward", forwards.joined(separator: "+"), "forwards")
     }

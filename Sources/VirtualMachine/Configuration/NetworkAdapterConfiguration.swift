@@ -29,13 +29,16 @@ public struct NetworkAdapterConfiguration: Codable, Hashable, Sendable {
   public var guardsDHCP: Bool
   /// nil: as many as processors.
   public var channels: Int?
+  /// The guest signals its channels through the monitor page: for drivers outside of its kernel, as DPDK's.
+  public var isMonitored: Bool
   /// Ports of the host that lead to the guest, for `user`: `tcp:2222:22`.
   public var forwards: [PortForwarding]
 
   public init(
     name: String, connection: NetworkConnection, address: MACAddress, vlan: VLANMode = .untagged,
     maximumPayload: Int = 1500, allowsSpoofing: Bool = false, isIsolated: Bool = false, guardsRouters: Bool = false,
-    guardsDHCP: Bool = false, channels: Int? = nil, forwards: [PortForwarding] = [], isLegacy: Bool = false
+    guardsDHCP: Bool = false, channels: Int? = nil, isMonitored: Bool = false, forwards: [PortForwarding] = [],
+    isLegacy: Bool = false
   ) {
     self.isLegacy = isLegacy
     self.name = name
@@ -48,6 +51,7 @@ public struct NetworkAdapterConfiguration: Codable, Hashable, Sendable {
     self.guardsRouters = guardsRouters
     self.guardsDHCP = guardsDHCP
     self.channels = channels
+    self.isMonitored = isMonitored
     self.forwards = forwards
   }
 

@@ -101,7 +101,7 @@ extension AttachedAdapter {
       guestMAC: MACAddress(rawValue: report.guestView.address.rawValue).description,
       connection: configuration.connection.description, link: report.isLinkUp ? .up : .down,
       vlan: configuration.vlan.words, maximumMTU: configuration.maximumPayload, mtu: report.guestView.mtu,
-      channels: report.channels, version: report.guestView.version.map(\.text),
+      channels: report.channels, monitored: configuration.isMonitored, version: report.guestView.version.map(\.text),
       spoofing: configuration.allowsSpoofing, isolated: configuration.isIsolated,
       routerGuard: configuration.guardsRouters, dhcpGuard: configuration.guardsDHCP,
       forwards: configuration.forwards.map(\.description),

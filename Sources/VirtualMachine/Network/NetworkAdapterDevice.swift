@@ -47,6 +47,7 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
 
   let name: String
   let instanceID: GUID
+  private let isMonitored: Bool
   private let state: Mutex<State>
   private let entrances = (0..<entranceCount).map { _ in Entrance() }
   private let plug = Mutex(Plug())
@@ -57,11 +58,13 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
   private let report: @Sendable (NetworkReport) -> Void
 
   init(
-    _ configuration: NetworkConfiguration, name: String, instanceID: GUID, port: PartitionPort,
+    _ configuration: NetworkConfiguration, name: String, instanceID: GUID, isMonitored: Bool = false,
+    port: PartitionPort,
     bus: @escaping @Sendable () -> PartitionBus?, report: @escaping @Sendable (NetworkReport) -> Void
   ) {
     self.name = name
     self.instanceID = instanceID
+    self.isMonitored = isMonitored
     state = Mutex(State(provider: NetworkProvider(configuration, isLinkUp: false)))
     busPort = port
     self.bus = bus
@@ -72,7 +75,8 @@ final class NetworkAdapterDevice: MultichannelDevice, NetworkRunnerOwner, Switch
 
   func offer(subChannel index: UInt16) -> OfferDescription {
     OfferDescription(
-      classID: NetworkAdapter.classID, instanceID: instanceID, flags: .enumerateInterface, subChannelIndex: index)
+      classID: NetworkAdapter.classID, instanceID: instanceID, flags: .enumerateInterface, subChannelIndex: index,
+      isMonitored: isMonitored)
   }
 
   func withChannels<R>(_ body: (inout DeviceChannels<NetworkRunner>) -> R) -> R {

@@ -150,8 +150,8 @@ final class NetworkGroup: Sendable {
     configuration.allowsAddressChange = adapter.allowsSpoofing
     let name = adapter.name
     return NetworkAdapterDevice(
-      configuration, name: name, instanceID: .networkAdapter(machine, name), port: port,
-      bus: { [weak self] in self?.bus.load() }, report: { [weak self] in self?.handle($0, of: name) })
+      configuration, name: name, instanceID: .networkAdapter(machine, name), isMonitored: adapter.isMonitored,
+      port: port, bus: { [weak self] in self?.bus.load() }, report: { [weak self] in self?.handle($0, of: name) })
   }
 
   func remove(_ name: String) throws(ControlError) {

@@ -32,10 +32,10 @@ struct Run: ControlCommand {
 
       A network adapter (--nic, or the list nics in the file) has a connection (user, tap:NAME, interface:NAME, \
       switch:NAME or none) and the keys name, mac, vlan (a number, or the words that `lis vm nic vlan` takes), trunk (such as 1-10+20, or \
-      all), native, mtu (1280 to 9216; 1500), spoofing, isolated, router-guard, dhcp-guard (yes, no), channels (1 to 8) \
-      and, for user, forward ([tcp:|udp:][ADDRESS:]HOST-PORT:GUEST-PORT, several with + between). `lis vm nic` changes \
+      all), native, mtu (1280 to 9216; 1500), spoofing, isolated, router-guard, dhcp-guard (yes, no), channels (1 to 8), \
+      monitored (yes, no: the guest signals through the monitor page, as DPDK's driver does) and, for user, forward ([tcp:|udp:][ADDRESS:]HOST-PORT:GUEST-PORT, several with + between). `lis vm nic` changes \
       adapters while the machine runs. An emulated adapter (--legacy-nic, or the list legacy-nics) has the same keys but \
-      mtu and channels.
+      mtu, channels and monitored.
 
       With an interactive serial console on a terminal, every key goes to the guest except Ctrl-], which does what \
       Ctrl-C does elsewhere. The first Ctrl-C asks the guest to shut down, the second switches the machine off.

@@ -47,6 +47,9 @@ struct VMNICAdd: ControlCommand {
   @Option(help: ArgumentHelp("Channels, 1 to 8 (default: as many as processors).", valueName: "number"))
   var channels: Int?
 
+  @Flag(help: "The guest signals it through the monitor page, for drivers outside of its kernel, such as DPDK's.")
+  var monitored = false
+
   @OptionGroup var format: FormatOption
 
   func validate() throws {
@@ -59,7 +62,7 @@ struct VMNICAdd: ControlCommand {
     NICRequest(
       connection: plug.connection, name: name, mac: mac, vlan: vlan, mtu: mtu, spoofing: spoofing,
       isolated: isolated, routerGuard: routerGuard, dhcpGuard: dhcpGuard, channels: channels,
-      forwards: plug.request.forwards)
+      monitored: monitored, forwards: plug.request.forwards)
   }
 
   func perform() async throws(ControlError) {
