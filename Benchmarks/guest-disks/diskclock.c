@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// diskclock NAME COMMAND...: runs a machine monitor whose guest does one piece of disk work after the other and says so on its
+// diskclock NAME COMMAND...: runs a machine monitor whose guest does one piece of work after the other and says so on its
 // console ("BEGIN job", "END job"). Prints a line of JSON for each: its time and what KVM counted meanwhile. Other lines
-// that begin with "3;fio" are fio's own results and are passed on; with DISKCLOCK_VERBOSE set, the others, too. Ends with
-// the guest's "GUEST-END".
+// that begin with "3;fio" (fio's own results) or "FIGURE" are passed on; with DISKCLOCK_VERBOSE set, the others, too. Ends
+// with the guest's "GUEST-END".
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -73,6 +73,8 @@ int main(int words, char **arguments) {
       printf("}\n");
     } else if (strstr(line, "3;fio")) {
       printf("FIO %s %s", arguments[1], strstr(line, "3;fio"));
+    } else if (strstr(line, "FIGURE ")) {
+      printf("FIGURE %s %s", arguments[1], strstr(line, "FIGURE ") + 7);
     } else if (getenv("DISKCLOCK_VERBOSE")) {
       printf("GUEST %s", line);
     }
