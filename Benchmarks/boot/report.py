@@ -6,7 +6,9 @@ import json
 import statistics
 import sys
 
-TARGETS = {"startRatio": 0.8, "memoryMiB": 16, "firstEntrySeconds": 0.05}
+# At most this: start as a ratio to QEMU's, memory beyond the guest's, idle exits a second more than QEMU's with `hv-*`, exec
+# to the first guest instruction.
+TARGETS = {"startRatio": 0.8, "memoryMiB": 16, "idleExitsDifference": 0, "firstEntrySeconds": 0.05}
 
 
 def main(path, style):
@@ -33,9 +35,9 @@ def main(path, style):
         verdict["idleExitsDifference"] = round(lis["idleExits"] - enlightened["idleExits"], 2)
     if "firstEntry" in lis:
         verdict["firstEntrySeconds"] = round(lis["firstEntry"], 4)
-    complete = len(verdict) == 4
-    holds = complete and all(verdict[key] <= limit for key, limit in TARGETS.items()) and verdict[
-        "idleExitsDifference"] <= 0
+    missed = [key for key, limit in TARGETS.items() if verdict.get(key, 0) > limit]
+    unknown = [key for key in TARGETS if key not in verdict]
+    holds = not missed and not unknown
     if style == "json":
         print(json.dumps({"runs": runs, "medians": medians, "lis": verdict, "targetsHold": holds}, indent=2))
     else:
@@ -49,8 +51,9 @@ def main(path, style):
         for line in errors:
             print(line)
         print("lis:", ", ".join(f"{key} {value}" for key, value in verdict.items()) or "not measured")
-        print("targets (start <= 0.8 of QEMU's, <= 16 MiB beyond the guest, idle exits <= QEMU's with hv-*, first guest "
-              "instruction <= 50 ms):", "hold" if holds else "MISSED")
+        for key, limit in TARGETS.items():
+            word = "MISSED" if key in missed else "not measured" if key in unknown else "holds"
+            print(f"target {key} <= {limit}: {word}")
     return 0 if holds else 1
 
 

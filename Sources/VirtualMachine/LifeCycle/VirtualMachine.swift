@@ -106,31 +106,38 @@ public final class VirtualMachine: Sendable {
     inlet.connect(self)
   }
 
-  /// Lets the guest run.
-  public func start() async throws(ControlError) {
-    try await onLifeQueue { [self] () throws(ControlError) in
+  /// Lets the guest run. Blocks for some milliseconds: a task that waits for the life queue would first have to look up
+  /// types, and that would take as long as the start.
+  public func start() throws(ControlError) {
+    var failure: ControlError?
+    lifeQueue.sync {
       // Switched off before it could start: `waitForEnd` says how.
       if life.value.isOver { return }
       do throws(PartitionError) {
-        try services.start()
-        let hostItems = ServiceCatalogue.identity(configuration, hostName: Self.hostName()).items
-        services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
-        for service in services.toOffer { offer(service) }
-        storage.offer(on: bus)
-        legacy?.offer(on: bus)
-        network.offer(on: bus)
-        life.update {
-          $0.state = .running
-          $0.startedAt = .now
-          $0.startedAtMonotonic = MachineClock.monotonic()
-        }
-        try partition.start()
+        try begin()
       } catch {
         finish(.hostFailure, String(describing: error))
-        throw ControlError(error)
+        failure = ControlError(error)
       }
-      events.record(.state, "running", details: ["state": MachineState.running.rawValue])
     }
+    if let failure { throw failure }
+  }
+
+  private func begin() throws(PartitionError) {
+    try services.start()
+    let hostItems = ServiceCatalogue.identity(configuration, hostName: Self.hostName()).items
+    services.update(KeyValueProvider.self) { $0.setHostItems(hostItems, $1) }
+    for service in services.toOffer { offer(service) }
+    storage.offer(on: bus)
+    legacy?.offer(on: bus)
+    network.offer(on: bus)
+    life.update {
+      $0.state = .running
+      $0.startedAt = .now
+      $0.startedAtMonotonic = MachineClock.monotonic()
+    }
+    try partition.start()
+    events.record(.state, "running", details: ["state": MachineState.running.rawValue])
   }
 
   /// Returns when the machine is over.

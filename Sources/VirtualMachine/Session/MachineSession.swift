@@ -37,7 +37,7 @@ public enum MachineSession {
     var server: ControlServer?
     let result: Result<(end: MachineEnd, detail: String?), ControlError>
     do throws(ControlError) {
-      try await machine.start()
+      try machine.start()
       if let listening { server = try await serve(machine, on: listening) }
       result = .success(await machine.waitForEnd())
     } catch {

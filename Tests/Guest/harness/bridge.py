@@ -133,7 +133,9 @@ class Bridge:
             self.console.hello(0, 180)
         except Exception as error:
             self.__exit__(None, None, None)
-            raise Failed(f"no guest on QEMU's bus: {error}") from None
+            logs = [self.folder / name for name in ["stderr.log", "host.log"]]
+            said = "; ".join(repr(log.read_text("utf-8", "replace")[-300:]) for log in logs if log.exists())
+            raise Failed(f"no guest on QEMU's bus: {error}; QEMU and its host said {said}") from None
         return self
 
     def __exit__(self, kind, value, trace):
