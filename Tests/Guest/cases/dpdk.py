@@ -81,19 +81,18 @@ def forward(suite, vm, queues):
             text = vm.sh(f"{PING} -A -q -c 50 -s 1400 -W 5 {OTHER}", timeout=60)
             expect("50 received" in text, text)
             suite.note(text.splitlines()[-1])
-        # It hears of the link from the packets that it forwards, or not.
+        # It hears of the link while it reads packets. The state that DPDK 22.11 shows stays what it was.
         for link in ["down", "up"]:
             vm.lis("vm", "nic", "link", vm.name, "pmd-near", link)
             time.sleep(3)
-            pmd.do("show port info all")
-    with suite.check("testpmd had both ports, with their addresses, queues and links, which went down and up"):
+    with suite.check("testpmd had both ports, with their addresses, queues and links, and heard of a link that went and came"):
         text = pmd.output
-        expect_equal(re.findall(r"Driver name: (\S+)", text), ["net_netvsc"] * 6, "drivers")
+        expect_equal(re.findall(r"Driver name: (\S+)", text), ["net_netvsc"] * 2, "drivers")
         expect_equal({one.lower() for one in re.findall(r"MAC address: (\S+)", text)},
                      {one["mac"] for one in vm.json("vm", "nic", "list", vm.name) if "pmd" in one["name"]}, "addresses")
-        expect_equal(re.findall(r"Current number of RX queues: (\d+)", text), [str(queues)] * 6, "queues")
-        links = re.findall(r"Link status: (\S+)", text)
-        expect_equal([sorted(links[at:at + 2]) for at in (0, 2, 4)], [["up", "up"], ["down", "up"], ["up", "up"]], "links")
+        expect_equal(re.findall(r"Current number of RX queues: (\d+)", text), [str(queues)] * 2, "queues")
+        expect_equal(re.findall(r"Link status: (\S+)", text), ["up"] * 2, "links")
+        expect_equal(len(re.findall(r"link state change event", text)), 2, "events of links")
     with suite.check("it starts once more"):
         with Testpmd(vm, queues=queues, words="--forward-mode=io") as pmd:
             pmd.do("start")
