@@ -52,11 +52,11 @@ struct ControlConnection: Sendable {
     }
     let failure = FirstFailure()
     do {
-      let response = try await connection.executeThenClose { inbound, outbound in
+      let response = try await connection.executeThenClose { inbound, _ in
         try await withThrowingTaskGroup(of: Void.self) { group in
           group.addTask {
             do throws(ControlError) {
-              try await send(method, target, body, outbound)
+              try await send(method, target, body, connection.channel)
             } catch {
               // Without the end of the body no answer will come: end the connection, and the wait with it.
               failure.record(error)
@@ -85,8 +85,7 @@ struct ControlConnection: Sendable {
   }
 
   private func send(
-    _ method: HTTPMethod, _ target: String, _ body: Body,
-    _ outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
+    _ method: HTTPMethod, _ target: String, _ body: Body, _ channel: any Channel
   ) async throws(ControlError) {
     var headers = HTTPHeaders([("host", "lis"), ("connection", "close")])
     switch body {
@@ -98,12 +97,18 @@ struct ControlConnection: Sendable {
       headers.add(name: "content-type", value: "application/octet-stream")
       headers.add(name: "content-length", value: "\(byteCount)")
     }
+    // Each part waits until the socket has taken the one before: a channel's writer takes megabytes before it says that it is
+    // full. False: the server has answered early, or is gone; the reading side finds out which.
     func write(_ part: HTTPClientRequestPart) async -> Bool {
-      do {
-        try await outbound.write(part)
-        return true
-      } catch {
-        return false  // the server has answered early, or is gone: the reading side finds out which
+      await withTaskCancellationHandler {
+        do {
+          try await channel.writeAndFlush(part).get()
+          return true
+        } catch {
+          return false
+        }
+      } onCancel: {
+        channel.close(promise: nil)
       }
     }
     let head = HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)
