@@ -109,18 +109,25 @@ public final class VirtualMachine: Sendable {
   /// Lets the guest run. Blocks for some milliseconds: a task that waits for the life queue would first have to look up
   /// types, and that would take as long as the start.
   public func start() throws(ControlError) {
-    var failure: ControlError?
-    lifeQueue.sync {
+    let outcome = StartOutcome()
+    let isDone = DispatchSemaphore(value: 0)
+    lifeQueue.async { [self] in
+      defer { isDone.signal() }
       // Switched off before it could start: `waitForEnd` says how.
       if life.value.isOver { return }
       do throws(PartitionError) {
         try begin()
       } catch {
         finish(.hostFailure, String(describing: error))
-        failure = ControlError(error)
+        outcome.failure.withLock { $0 = ControlError(error) }
       }
     }
-    if let failure { throw failure }
+    isDone.wait()
+    if let failure = outcome.failure.withLock({ $0 }) { throw failure }
+  }
+
+  private final class StartOutcome: Sendable {
+    let failure = Mutex<ControlError?>(nil)
   }
 
   private func begin() throws(PartitionError) {
