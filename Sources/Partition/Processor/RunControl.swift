@@ -100,14 +100,10 @@ final class RunControl: Sendable {
           return (.exit, false)
         case .run:
           state.parked &= ~bit
-          let before = state.running
-          state.running |= bit
-          return (.run, before != everyone && state.running == everyone)
+          return (.run, completes(&state.running, with: bit))
         case .park:
           state.running &= ~bit
-          let before = state.parked
-          state.parked |= bit
-          return (.park, before != everyone && state.parked == everyone)
+          return (.park, completes(&state.parked, with: bit))
         }
       }
       switch order {
@@ -120,6 +116,13 @@ final class RunControl: Sendable {
         wakes[processor].event.wait()
       }
     }
+  }
+
+  /// Enters a processor; whether it was the last that was missing.
+  private func completes(_ processors: inout UInt64, with bit: UInt64) -> Bool {
+    let before = processors
+    processors |= bit
+    return before != everyone && processors == everyone
   }
 
   /// A processor met the guest's end, perhaps while it was to be paused. True for the first one, which reports it.

@@ -23,7 +23,9 @@ public struct MonitorPage {
   }
 
   /// The pending bits of a monitor's group.
-  public func pending(_ monitor: UInt8) -> UInt32 { read(at: 8 &+ 8 &* Int(monitor >> 5 & 3)) }
+  public func pending(_ monitor: UInt8) -> UInt32 {
+    unsafe group(monitor >> 5).pointee.load(ordering: .relaxed)
+  }
 
   /// One end: asks the other to look at a monitor, below 128. Releases what was written to the ring before; pairs with
   /// `take`.

@@ -34,15 +34,9 @@ struct ChannelTable: Sendable {
     slots.indices.compactMap { slots[$0] == nil ? nil : ChannelID(UInt32($0)) }
   }
 
-  /// The lowest of the 128 monitors that is no channel's.
+  /// The lowest monitor that is no channel's.
   var freeMonitor: UInt8? {
-    var taken: (UInt64, UInt64) = (0, 0)
-    for case let monitor? in slots.lazy.map({ $0?.monitor }) {
-      if monitor < 64 { taken.0 |= 1 << UInt64(monitor) } else { taken.1 |= 1 << UInt64(monitor & 63) }
-    }
-    let low = (~taken.0).trailingZeroBitCount
-    let high = (~taken.1).trailingZeroBitCount
-    return low < 64 ? UInt8(low) : high < 64 ? UInt8(64 + high) : nil
+    (0..<MonitorPage.monitorCount).first { number in first { $0.monitor == number } == nil }
   }
 
   func first(where condition: (HostChannel) -> Bool) -> ChannelID? {
