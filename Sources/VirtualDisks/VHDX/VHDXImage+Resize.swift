@@ -37,7 +37,8 @@ extension VHDXImage {
     let unit = VHDXFormat.mebibyte
     let needed = (new.tableByteCount + unit - 1) / unit * unit
     let place = needed > table.upperBound - table.lowerBound ? try newTable(needed, old, table) : table
-    // Not in use yet, so they need no log; but durable before the size that brings them into use.
+    // Not in use yet, so they need no log; but durable before the size that brings them into use. Older entries of the log
+    // have settled with the caller's commit: none is replayed over them once the size has changed.
     try clearTail(old)
     try fillEntries(old, new, place)
     try store.makeDurable()
@@ -117,12 +118,17 @@ extension VHDXImage {
   }
 
   /// The entries from the old end to the new one: nothing there, or, on a fixed disk, new blocks. The rest of the table may
-  /// hold anything that a larger disk left there.
+  /// hold anything that a larger disk left there; a differencing table is whole chunks, so the rest of its last chunk too,
+  /// up to the sector bitmap's entry, which stays.
   private func fillEntries(
     _ old: VHDXGeometry, _ new: VHDXGeometry, _ table: Range<UInt64>
   ) throws(ImageError) {
+    let unused = old.entryIndex(ofBlock: old.blockCount)
+    if old.hasParent, unused < old.entryCount {
+      let bytes = [UInt8](repeating: 0, count: Int(old.entryCount - 1 - unused) * 8)
+      try store.save("block table", bytes, at: table.lowerBound + unused * 8)
+    }
     var index = old.entryCount
-    // A differencing table is whole chunks: the entries of blocks that did not exist are there already, and empty.
     while index < new.entryCount {
       let part = min(new.entryCount - index, 1 << 14)
       var bytes = [UInt8](repeating: 0, count: Int(part) * 8)
