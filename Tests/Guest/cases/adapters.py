@@ -13,10 +13,11 @@ import subprocess
 import threading
 import time
 
-from cases.network import GUEST, HOST, LEASE, can_make_taps, server, tap, up
+from cases.network import HOST, LEASE, can_make_taps, server, tap, up
 from harness import traffic
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
+from harness.switch import captured, is_echo, private_switch
 
 SKIPPED = "skipped: a TAP device can be made by root only, and where /dev/net/tun is"
 SECOND_HOST, SECOND_GUEST = "10.78.0.1", "10.78.0.2"
@@ -314,17 +315,7 @@ def much_in_user_mode(suite, guest):
 
 def tags(path, echoes=False):
     """Of each frame of a pcapng file (`echoes`: of each ICMP echo and its answer): its VLAN, or None."""
-    data, position, found = path.read_bytes(), 0, []
-    while position + 12 <= len(data):
-        kind, length = (int.from_bytes(data[position + at:position + at + 4], "little") for at in (0, 4))
-        if kind == 6:
-            frame = data[position + 28:position + length]
-            tag = int.from_bytes(frame[14:16], "big") & 0xfff if frame[12:14] == b"\x81\x00" else None
-            rest = frame[12:] if tag is None else frame[16:]
-            if not echoes or (rest[:2] == b"\x08\x00" and rest[11] == 1 and rest[22] in (0, 8)):
-                found.append(tag)
-        position += max(length, 12)
-    return found
+    return [tag for tag, rest in captured(path) if not echoes or is_echo(rest)]
 
 
 @contextlib.contextmanager
@@ -354,102 +345,89 @@ def bridge(suite, guest):
     if not can_make_taps():
         suite.note(SKIPPED)
         return
-    name = f"guest-test-{os.getpid()}"
-
-    def lis(*words):
-        return subprocess.run([suite.lis, "switch", *words], check=True, capture_output=True, text=True, timeout=60).stdout
-
-    lis("create", name, "--kind", "private")
-    try:
-        with tap(device("e")) as wire, \
-                Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest, ["bridge", "sch_netem"]),
-                        options=["--nic", f"switch:{name},trunk=all,spoofing", "--nic", f"tap:{wire},trunk=all,spoofing"]
-                        ) as middle, \
-                Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
-                        options=["--nic", f"switch:{name},vlan=5,name=lan"]) as end:
-            with suite.check("a bridge in one machine, the other one behind it in VLAN 5"):
-                # Its own interfaces have nothing to say: what is captured is what the bridge forwards.
-                middle.sh("for i in all default; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done 2>/dev/null; "
-                          "modprobe hv_netvsc; " + traffic.START)
-                middle.sh(f"{IP} link add br0 type bridge vlan_filtering 1 && for i in eth0 eth1; do {IP} link set $i up "
-                          f"master br0 || exit 1; done; {IP} link set br0 up; {BRIDGE} vlan add vid 5 dev eth0 && "
-                          f"{BRIDGE} vlan add vid 5 dev eth1 pvid untagged && {BRIDGE} vlan del vid 1 dev eth0")
-                up(end)
-                reaches(end, HOST, 60)
-            port = f"{end.name}/lan"
-            with suite.check("captures at each port show exactly the expected tags"):
-                paths = {one: suite.work / f"{guest}-{one}.pcapng" for one in ["end", "middle"]}
-                lis("capture", name, str(paths["end"]), "--port", port)
-                lis("capture", name, str(paths["middle"]), "--port", f"{middle.name}/nic0")
-                with watched(wire) as outside:
-                    end.sh(f"ping -c 5 -W 5 {HOST}")
-                for path in paths.values():
-                    lis("capture", name, str(path), "--stop")
-                for one, wanted in [("end", None), ("middle", 5)]:
-                    expect_equal(tags(paths[one], echoes=True), [wanted] * 10, f"tags of echoes at {one}")
-                    expect_equal(set(tags(paths[one])), {wanted}, f"tags at {one}")
-                expect_equal(set(outside), {None}, "tags at the TAP device")
-            with suite.check("a bridge without the VLAN, and a port in another one, let nothing pass"):
-                middle.sh(f"{BRIDGE} vlan del vid 5 dev eth0")
-                silent(end, HOST)
-                middle.sh(f"{BRIDGE} vlan add vid 5 dev eth0")
-                reaches(end, HOST)
-                lis("vlan", name, port, "access", "6")
-                silent(end, HOST)
-                lis("vlan", name, port, "access", "5")
-                reaches(end, HOST)
-            data = os.urandom(2 << 20)
-            with server(HOST, data) as (number, kept):
-                for state in ["on", "off"]:
-                    with suite.check(f"what the cable spoils never arrives as good, offloads {state}"):
-                        end.sh(f"ethtool -K eth0 tso {state} tx {state} rx {state}; true")
-                        for interface in ["eth0", "eth1"]:
-                            middle.sh(f"{TC} qdisc replace dev {interface} root netem corrupt 2%")
-                        found = end.sh(f"wget -q -O /tmp/f http://{HOST}:{number}/ && md5sum /tmp/f", timeout=600).split()[0]
-                        expect_equal(found, hashlib.md5(data).hexdigest(), "hash")
-                        end.sh(f"(printf 'POST /{state} HTTP/1.0\\r\\nContent-Length: {len(data)}\\r\\n\\r\\n'; cat /tmp/f; "
-                               f"sleep 10) | nc -w 120 {HOST} {number} >/dev/null", timeout=600)
-                        expect_equal(kept.get(f"/{state}"), hashlib.md5(data).hexdigest(), "hash of what the host got")
-                        for interface in ["eth0", "eth1"]:
-                            middle.sh(f"{TC} qdisc del dev {interface} root")
-                bad = end.sh("awk '/^Tcp:/ {n++; if (n == 1) {for (i = 1; i <= NF; i++) if ($i == \"InCsumErrors\") c = i} "
-                             "else print $c}' /proc/net/snmp").strip()
-                suite.note(f"{bad} segments with a bad checksum were refused by the guest")
-                expect(int(bad) > 0, "nothing was spoiled")
-    finally:
-        lis("remove", name, "--force")
+    with private_switch(suite) as (name, lis), tap(device("e")) as wire, \
+            Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest, ["bridge", "sch_netem"]),
+                    options=["--nic", f"switch:{name},trunk=all,spoofing", "--nic", f"tap:{wire},trunk=all,spoofing"]
+                    ) as middle, \
+            Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
+                    options=["--nic", f"switch:{name},vlan=5,name=lan"]) as end:
+        with suite.check("a bridge in one machine, the other one behind it in VLAN 5"):
+            # Its own interfaces have nothing to say: what is captured is what the bridge forwards.
+            middle.sh("for i in all default; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done 2>/dev/null; "
+                      "modprobe hv_netvsc; " + traffic.START)
+            middle.sh(f"{IP} link add br0 type bridge vlan_filtering 1 && for i in eth0 eth1; do {IP} link set $i up "
+                      f"master br0 || exit 1; done; {IP} link set br0 up; {BRIDGE} vlan add vid 5 dev eth0 && "
+                      f"{BRIDGE} vlan add vid 5 dev eth1 pvid untagged && {BRIDGE} vlan del vid 1 dev eth0")
+            up(end)
+            reaches(end, HOST, 60)
+        port = f"{end.name}/lan"
+        with suite.check("captures at each port show exactly the expected tags"):
+            paths = {one: suite.work / f"{guest}-{one}.pcapng" for one in ["end", "middle"]}
+            lis("capture", name, str(paths["end"]), "--port", port)
+            lis("capture", name, str(paths["middle"]), "--port", f"{middle.name}/nic0")
+            with watched(wire) as outside:
+                end.sh(f"ping -c 5 -W 5 {HOST}")
+            for path in paths.values():
+                lis("capture", name, str(path), "--stop")
+            for one, wanted in [("end", None), ("middle", 5)]:
+                expect_equal(tags(paths[one], echoes=True), [wanted] * 10, f"tags of echoes at {one}")
+                expect_equal(set(tags(paths[one])), {wanted}, f"tags at {one}")
+            expect_equal(set(outside), {None}, "tags at the TAP device")
+        with suite.check("a bridge without the VLAN, and a port in another one, let nothing pass"):
+            middle.sh(f"{BRIDGE} vlan del vid 5 dev eth0")
+            silent(end, HOST)
+            middle.sh(f"{BRIDGE} vlan add vid 5 dev eth0")
+            reaches(end, HOST)
+            lis("vlan", name, port, "access", "6")
+            silent(end, HOST)
+            lis("vlan", name, port, "access", "5")
+            reaches(end, HOST)
+        data = os.urandom(2 << 20)
+        with server(HOST, data) as (number, kept):
+            for state in ["on", "off"]:
+                with suite.check(f"what the cable spoils never arrives as good, offloads {state}"):
+                    end.sh(f"ethtool -K eth0 tso {state} tx {state} rx {state}; true")
+                    for interface in ["eth0", "eth1"]:
+                        middle.sh(f"{TC} qdisc replace dev {interface} root netem corrupt 2%")
+                    found = end.sh(f"wget -q -O /tmp/f http://{HOST}:{number}/ && md5sum /tmp/f", timeout=600).split()[0]
+                    expect_equal(found, hashlib.md5(data).hexdigest(), "hash")
+                    end.sh(f"(printf 'POST /{state} HTTP/1.0\\r\\nContent-Length: {len(data)}\\r\\n\\r\\n'; cat /tmp/f; "
+                           f"sleep 10) | nc -w 120 {HOST} {number} >/dev/null", timeout=600)
+                    expect_equal(kept.get(f"/{state}"), hashlib.md5(data).hexdigest(), "hash of what the host got")
+                    for interface in ["eth0", "eth1"]:
+                        middle.sh(f"{TC} qdisc del dev {interface} root")
+            bad = end.sh("awk '/^Tcp:/ {n++; if (n == 1) {for (i = 1; i <= NF; i++) if ($i == \"InCsumErrors\") c = i} "
+                         "else print $c}' /proc/net/snmp").strip()
+            suite.note(f"{bad} segments with a bad checksum were refused by the guest")
+            expect(int(bad) > 0, "nothing was spoiled")
 
 
 @case("two machines at once 6.1-cloud", depth="full", guest="6.1-cloud")
 @case("two machines at once 6.12-cloud", depth="full", guest="6.12-cloud")
 def at_once(suite, guest):
     """256 MiB both ways at once between two machines, over a switch."""
-    name = f"guest-test-{os.getpid()}"
     piece = 32 << 20
-    subprocess.run([suite.lis, "switch", "create", name, "--kind", "private"], check=True, capture_output=True)
-    try:
-        with Machine(suite, guest, network=True, daemons=False, memory="512M", options=["--nic", f"switch:{name}"]) as one, \
-                Machine(suite, guest, network=True, daemons=False, memory="512M", options=["--nic", f"switch:{name}"]) as two:
-            up(one, "10.5.0.1")
-            up(two, "10.5.0.2")
-            reaches(one, "10.5.0.2")
-            with suite.check("256 MiB both ways at once arrive as they were"):
-                sums = {}
-                for vm in (one, two):
-                    sums[vm] = vm.sh(f"mkdir -p /w; dd if=/dev/urandom of=/w/f bs=1M count={piece >> 20} 2>/dev/null; "
-                                     "httpd -h /w -p 80; md5sum /w/f", timeout=120).split()[0]
-                found = {}
+    with private_switch(suite) as (name, _), \
+            Machine(suite, guest, network=True, daemons=False, memory="512M", options=["--nic", f"switch:{name}"]) as one, \
+            Machine(suite, guest, network=True, daemons=False, memory="512M", options=["--nic", f"switch:{name}"]) as two:
+        up(one, "10.5.0.1")
+        up(two, "10.5.0.2")
+        reaches(one, "10.5.0.2")
+        with suite.check("256 MiB both ways at once arrive as they were"):
+            sums = {}
+            for vm in (one, two):
+                sums[vm] = vm.sh(f"mkdir -p /w; dd if=/dev/urandom of=/w/f bs=1M count={piece >> 20} 2>/dev/null; "
+                                 "httpd -h /w -p 80; md5sum /w/f", timeout=120).split()[0]
+            found = {}
 
-                def fetch(vm, address):
-                    found[vm] = vm.sh("for i in 1 2 3 4 5 6 7 8; do wget -q -O - http://%s/f | md5sum; done" % address,
-                                      timeout=1200).split()[::2]
-                threads = [threading.Thread(target=fetch, args=arguments)
-                           for arguments in [(one, "10.5.0.2"), (two, "10.5.0.1")]]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-                expect_equal(found.get(one), [sums[two]] * 8, "hashes at the first one")
-                expect_equal(found.get(two), [sums[one]] * 8, "hashes at the second one")
-    finally:
-        subprocess.run([suite.lis, "switch", "remove", name, "--force"], check=True, capture_output=True)
+            def fetch(vm, address):
+                found[vm] = vm.sh("for i in 1 2 3 4 5 6 7 8; do wget -q -O - http://%s/f | md5sum; done" % address,
+                                  timeout=1200).split()[::2]
+            threads = [threading.Thread(target=fetch, args=arguments)
+                       for arguments in [(one, "10.5.0.2"), (two, "10.5.0.1")]]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            expect_equal(found.get(one), [sums[two]] * 8, "hashes at the first one")
+            expect_equal(found.get(two), [sums[one]] * 8, "hashes at the second one")

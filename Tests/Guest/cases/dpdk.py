@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the adapter that is not Linux's driver: DPDK's netvsc driver, over uio_hv_generic, signals by monitor page."""
 
-import os
 import re
-import subprocess
 import time
 
 from cases.adapters import IP, IPERF, PING
@@ -11,6 +9,7 @@ from cases.network import up
 from harness import traffic
 from harness.machine import Machine
 from harness.suite import case, expect, expect_equal
+from harness.switch import private_switch
 from harness.testpmd import Testpmd, bind, files as pmd_files
 
 NEAR, FAR, BACK, OTHER = "10.9.0.1", "10.9.0.2", "10.9.0.3", "10.9.0.77"
@@ -22,22 +21,12 @@ def testpmd(suite, guest, queues=1):
     """Two switches, and testpmd between them: what the kernel's driver sends into the one comes out of the other, to a
     second adapter of the kernel's in a network of its own. All are monitored: DPDK 22.11 finds no adapter when it sees one
     without a monitor."""
-    switches = [f"guest-test-{os.getpid()}-{side}" for side in ("near", "far")]
-
-    def lis(*words):
-        return subprocess.run([suite.lis, "switch", *words], check=True, capture_output=True, text=True, timeout=60).stdout
-
-    for name in switches:
-        lis("create", name, "--kind", "private")
-    try:
-        options = [word for side, name in zip(("near", "far"), switches) for word in
+    with private_switch(suite, "-near") as (near, _), private_switch(suite, "-far") as (far, _):
+        options = [word for side, name in [("near", near), ("far", far)] for word in
                    ["--nic", f"switch:{name},name={side},monitored", "--nic", f"switch:{name},name=pmd-{side},monitored,spoofing"]]
         with Machine(suite, guest, processors=2, memory="1G", network=True, daemons=False, options=options,
                      files={**traffic.files(guest), **pmd_files()}) as vm:
             forward(suite, vm, queues)
-    finally:
-        for name in switches:
-            lis("remove", name, "--force")
 
 
 def frames(vm):

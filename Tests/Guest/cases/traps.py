@@ -4,7 +4,7 @@
 from cases.disks import attached, create, drivers, folder
 from harness import image, modules
 from harness.machine import Machine
-from harness.suite import case, expect, expect_equal
+from harness.suite import case, expect_equal
 
 # On kernels from 6.10 file copy is no module of ours.
 SERVICES = ["heartbeat", "shutdown", "time", "kvp", "snapshot"]

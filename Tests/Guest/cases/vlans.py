@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every VLAN mode against every other between two machines: what passes, and the tags at both ports."""
 
-import os
-import subprocess
-
 from cases.adapters import IP, PING
 from harness import traffic
 from harness.machine import Machine
 from harness.suite import case, expect_equal
+from harness.switch import captured, is_echo, private_switch
 
 # What `lis switch vlan` takes, the VLANs with a tag, and that of frames without one (0: the network without a VLAN).
 MODES = {
@@ -36,58 +34,44 @@ def interface(tag):
 
 def echoes(path, sizes):
     """Of each ICMP echo and its answer in a pcapng file: by the sizes of the packets, the tags in their order."""
-    data, position, found = path.read_bytes(), 0, {size: [] for size in sizes}
-    while position + 12 <= len(data):
-        kind, length = (int.from_bytes(data[position + at:position + at + 4], "little") for at in (0, 4))
-        if kind == 6:
-            frame = data[position + 28:position + length]
-            tag = int.from_bytes(frame[14:16], "big") & 0xfff if frame[12:14] == b"\x81\x00" else None
-            rest = frame[12:] if tag is None else frame[16:]
-            size = int.from_bytes(rest[4:6], "big") - 28
-            if rest[:2] == b"\x08\x00" and rest[11] == 1 and rest[22] in (0, 8) and size in found:
-                found[size].append(tag)
-        position += max(length, 12)
+    found = {size: [] for size in sizes}
+    for tag, rest in captured(path):
+        size = int.from_bytes(rest[4:6], "big") - 28
+        if is_echo(rest) and size in found:
+            found[size].append(tag)
     return found
 
 
 @case("VLANs between two machines, each mode with each 6.1-cloud", depth="full", guest="6.1-cloud")
 def matrix(suite, guest):
-    name = f"guest-test-{os.getpid()}"
-
-    def lis(*words):
-        return subprocess.run([suite.lis, "switch", *words], check=True, capture_output=True, text=True, timeout=60).stdout
-
-    lis("create", name, "--kind", "private")
-    try:
-        with Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
-                     options=["--nic", f"switch:{name}"]) as one, \
-                Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
-                        options=["--nic", f"switch:{name}"]) as two:
-            machines = [(one, f"{one.name}/nic0", 1), (two, f"{two.name}/nic0", 2)]
-            with suite.check("two machines with 802.1Q interfaces of three VLANs"):
-                for vm, _, number in machines:
-                    vm.sh("modprobe hv_netvsc; modprobe 8021q; "
-                          "for i in all default; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done 2>/dev/null; "
-                          f"{IP} link set eth0 up")
-                    vm.sh(" && ".join(
-                        [f"{IP} link add link eth0 name {interface(tag)} type vlan id {tag} && {IP} link set {interface(tag)} up"
-                         for tag in TAGS[1:]]))
-                for (vm, _, number), (peer, _, other) in zip(machines, reversed(machines)):
-                    mac = peer.sh("cat /sys/class/net/eth0/address").strip()
-                    # A subnet for each interface of the first; nobody asks for addresses, so that what passes is what is sent.
-                    vm.sh(" && ".join(
-                        [f"{IP} addr add 10.9.{index}.{number}/32 dev lo" for index in range(len(TAGS))]
-                        + [f"{IP} neigh replace 10.9.{index}.{other} lladdr {mac} dev {interface(tag)} nud permanent"
-                           for index in range(len(TAGS)) for tag in TAGS]))
-                    route(vm, number, other, TAGS)
-            for first in MODES:
-                lis("vlan", name, machines[0][1], *first.split())
-                for second in MODES:
-                    lis("vlan", name, machines[1][1], *second.split())
-                    with suite.check(f"{first}, {second}: exactly the expected tags at both ports"):
-                        pair(suite, lis, name, machines, first, second)
-    finally:
-        lis("remove", name, "--force")
+    with private_switch(suite) as (name, lis), \
+            Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
+                    options=["--nic", f"switch:{name}"]) as one, \
+            Machine(suite, guest, network=True, daemons=False, files=traffic.files(guest),
+                    options=["--nic", f"switch:{name}"]) as two:
+        machines = [(one, f"{one.name}/nic0", 1), (two, f"{two.name}/nic0", 2)]
+        with suite.check("two machines with 802.1Q interfaces of three VLANs"):
+            for vm, _, number in machines:
+                vm.sh("modprobe hv_netvsc; modprobe 8021q; "
+                      "for i in all default; do echo 1 >/proc/sys/net/ipv6/conf/$i/disable_ipv6; done 2>/dev/null; "
+                      f"{IP} link set eth0 up")
+                vm.sh(" && ".join(
+                    [f"{IP} link add link eth0 name {interface(tag)} type vlan id {tag} && {IP} link set {interface(tag)} up"
+                     for tag in TAGS[1:]]))
+            for (vm, _, number), (peer, _, other) in zip(machines, reversed(machines)):
+                mac = peer.sh("cat /sys/class/net/eth0/address").strip()
+                # A subnet for each interface of the first; nobody asks for addresses, so that what passes is what is sent.
+                vm.sh(" && ".join(
+                    [f"{IP} addr add 10.9.{index}.{number}/32 dev lo" for index in range(len(TAGS))]
+                    + [f"{IP} neigh replace 10.9.{index}.{other} lladdr {mac} dev {interface(tag)} nud permanent"
+                       for index in range(len(TAGS)) for tag in TAGS]))
+                route(vm, number, other, TAGS)
+        for first in MODES:
+            lis("vlan", name, machines[0][1], *first.split())
+            for second in MODES:
+                lis("vlan", name, machines[1][1], *second.split())
+                with suite.check(f"{first}, {second}: exactly the expected tags at both ports"):
+                    pair(suite, lis, name, machines, first, second)
 
 
 def route(vm, number, other, tags):
