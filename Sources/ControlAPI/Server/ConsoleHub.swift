@@ -9,9 +9,7 @@ import Synchronization
 public final class ConsoleHub: Sendable {
   private struct State {
     var past: [UInt8] = []
-    var readers: [UInt64: AsyncStream<[UInt8]>.Continuation] = [:]
-    var nextReader: UInt64 = 0
-    var finished = false
+    var readers = LiveReaders<[UInt8]>(limit: ConsoleHub.maximumReaders)
   }
 
   public static let scrollbackBytes = 64 * 1024
@@ -32,7 +30,7 @@ public final class ConsoleHub: Sendable {
       if state.past.count > 2 * Self.scrollbackBytes {
         state.past.removeFirst(state.past.count - Self.scrollbackBytes)
       }
-      for reader in state.readers.values { reader.yield(bytes) }
+      state.readers.yield(bytes)
     }
   }
 
@@ -43,38 +41,22 @@ public final class ConsoleHub: Sendable {
   public func attach(replay: Bool) throws(ControlError) -> AsyncStream<[UInt8]> {
     let (stream, continuation) = AsyncStream.makeStream(
       of: [UInt8].self, bufferingPolicy: .bufferingNewest(Self.readerCapacity))
-    let reader: UInt64? = state.withLock { state in
+    let reader = state.withLock { state in
       if replay, !state.past.isEmpty { continuation.yield(Array(state.past.suffix(Self.scrollbackBytes))) }
-      if state.finished {
-        continuation.finish()
-        return 0
-      }
-      guard state.readers.count < Self.maximumReaders else { return nil }
-      let reader = state.nextReader
-      state.nextReader &+= 1
-      state.readers[reader] = continuation
-      return reader
+      return state.readers.add(continuation)
     }
     guard let reader else {
       throw ControlError(
         .tooManyClients, "\(Self.maximumReaders) clients are attached to the console already",
         remedy: "detach one of them")
     }
-    continuation.onTermination = { [weak self] _ in self?.forget(reader) }
+    continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.readers.remove(reader) } }
     return stream
   }
 
   /// Ends all attached clients.
   public func finish() {
-    let readers = state.withLock { state in
-      state.finished = true
-      defer { state.readers = [:] }
-      return state.readers
-    }
-    for reader in readers.values { reader.finish() }
-  }
-
-  private func forget(_ reader: UInt64) {
-    state.withLock { state in _ = state.readers.removeValue(forKey: reader) }
+    let readers = state.withLock { $0.readers.finish() }
+    for reader in readers { reader.finish() }
   }
 }

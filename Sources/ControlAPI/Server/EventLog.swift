@@ -10,9 +10,7 @@ public final class EventLog: Sendable {
   private struct State {
     var past: [Event] = []
     var nextSequence: UInt64 = 1
-    var readers: [UInt64: AsyncStream<Event>.Continuation] = [:]
-    var nextReader: UInt64 = 0
-    var finished = false
+    var readers = LiveReaders<Event>(limit: EventLog.maximumReaders)
   }
 
   /// How many past events are kept.
@@ -34,7 +32,7 @@ public final class EventLog: Sendable {
       state.nextSequence &+= 1
       if state.past.count >= Self.capacity { state.past.removeFirst(Self.capacity / 4) }
       state.past.append(event)
-      for reader in state.readers.values { reader.yield(event) }
+      state.readers.yield(event)
       return event
     }
   }
@@ -48,39 +46,23 @@ public final class EventLog: Sendable {
   public func follow(since: UInt64?) throws(ControlError) -> AsyncStream<Event> {
     let (stream, continuation) = AsyncStream.makeStream(
       of: Event.self, bufferingPolicy: .bufferingNewest(Self.capacity + Self.readerCapacity))
-    let reader: UInt64? = state.withLock { state in
+    let reader = state.withLock { state in
       if let since {
         for event in state.past where event.sequence > since { continuation.yield(event) }
       }
-      if state.finished {
-        continuation.finish()
-        return 0
-      }
-      guard state.readers.count < Self.maximumReaders else { return nil }
-      let reader = state.nextReader
-      state.nextReader &+= 1
-      state.readers[reader] = continuation
-      return reader
+      return state.readers.add(continuation)
     }
     guard let reader else {
       throw ControlError(
         .tooManyClients, "\(Self.maximumReaders) clients follow the events already", remedy: "end one of them")
     }
-    continuation.onTermination = { [weak self] _ in self?.forget(reader) }
+    continuation.onTermination = { [weak self] _ in self?.state.withLock { $0.readers.remove(reader) } }
     return stream
   }
 
   /// Ends all live readers; later ones get the past and end.
   public func finish() {
-    let readers = state.withLock { state in
-      state.finished = true
-      defer { state.readers = [:] }
-      return state.readers
-    }
-    for reader in readers.values { reader.finish() }
-  }
-
-  private func forget(_ reader: UInt64) {
-    state.withLock { state in _ = state.readers.removeValue(forKey: reader) }
+    let readers = state.withLock { $0.readers.finish() }
+    for reader in readers { reader.finish() }
   }
 }
