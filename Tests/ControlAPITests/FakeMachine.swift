@@ -20,6 +20,8 @@ final class FakeMachine: VirtualMachineControl {
     var nics: [AttachedAdapter] = []
     var frozen = false
     var copyEnd: ControlError?
+    /// Bytes of a copy that the guest has taken.
+    var copyTaken = 0
     /// A guest that takes this much of a copy and no more for now.
     var copyIsHeldAfter = Int.max
   }
@@ -278,7 +280,8 @@ final class FakeMachine: VirtualMachineControl {
     do throws(ControlError) {
       while let chunk = try await source.nextChunk() {
         bytes += chunk
-        while state.value.withLock({ $0.copyIsHeldAfter <= bytes.count }) {
+        state.value.withLock { [count = bytes.count] in $0.copyTaken = count }
+        while state.value.withLock({ $0.copyIsHeldAfter <= $0.copyTaken }) {
           do {
             try await Task.sleep(for: .milliseconds(5))
           } catch {

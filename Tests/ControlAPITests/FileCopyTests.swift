@@ -100,6 +100,10 @@ import Testing
       let copy = Task {
         try await harness.client.copyFile(FileCopyRequest(path: "/tmp/late"), from: Self.source(count))
       }
+      // What has not been taken by then has long been sent.
+      try await harness.eventually("the guest takes the first of it") {
+        harness.machine.state.value.withLock { $0.copyTaken } > 0
+      }
       try await Task.sleep(for: .milliseconds(300))
       copy.cancel()
       try await harness.eventually("the machine learns of it") {
