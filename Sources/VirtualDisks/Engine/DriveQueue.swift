@@ -54,17 +54,20 @@ public final class DriveQueue {
   private let inFlight: UnsafeMutablePointer<InFlight>
   private var free: Slot
   private let mailbox: Mailbox
-  private var ring: IORing?
+  /// Behind a pointer, as the places are: a variable of a class that calls change is guarded at run time against a second
+  /// use meanwhile, which took a third of a request's instructions. One thread calls, and nothing here calls back.
+  private var ring: UnsafeMutablePointer<IORing>?
   /// An io_uring belongs to the thread that makes it, so it is made with the first request or sleep.
   private var wantsRing: Bool
   /// The bell's counter, read by io_uring.
   private let bellCount: UnsafeMutablePointer<UInt64>
   private var listensToBell = false
   private var wasRung = false
-  private var finished: [Finished] = []
-  private var taken = 0
-  /// Requests between `start` and their result.
-  public private(set) var executing = 0
+  /// Results that nobody has taken yet: a circle, in which each place has room for one.
+  private let finished: UnsafeMutablePointer<Finished>
+  private var firstFinished = 0
+  private var finishedCount = 0
+  private var running = 0
 
   /// `slots`: requests at a time. `bell`: ends the sleep; one queue's alone. `usesRing`: false for tests of the other
   /// way. The thread that calls anything else first is the queue's.
@@ -81,11 +84,13 @@ public final class DriveQueue {
     unsafe bellCount = .allocate(capacity: 1)
     unsafe bellCount.initialize(to: 0)
     wantsRing = usesRing
-    finished.reserveCapacity(slots)
+    unsafe finished = .allocate(capacity: slots)
   }
 
   deinit {
-    precondition(executing == 0 && ring == nil, "a queue ended that was not closed")
+    precondition(unsafe running == 0 && ring == nil, "a queue ended that was not closed")
+    while takeFinished() != nil {}
+    unsafe finished.deallocate()
     unsafe inFlight.deinitialize(count: count)
     unsafe inFlight.deallocate()
     unsafe bellCount.deallocate()
@@ -93,22 +98,32 @@ public final class DriveQueue {
 
   /// The last call of the queue's thread, when no request is under way.
   public func close() {
-    precondition(executing == 0, "a queue was closed with requests under way")
+    precondition(running == 0, "a queue was closed with requests under way")
     // The kernel writes the bell's count into our memory: that must have happened before the memory goes.
     mailbox.bell.ring()
-    while listensToBell, (try? ring?.submit(wait: true)) != nil { reap() }
-    ring = nil
+    while listensToBell, (unsafe try? ring?.pointee.submit(wait: true)) != nil { reap() }
+    if let made = unsafe ring {
+      unsafe made.deinitialize(count: 1)
+      unsafe made.deallocate()
+    }
+    unsafe ring = nil
     wantsRing = false
   }
 
   private func prepare() {
     guard wantsRing else { return }
     wantsRing = false
-    ring = try? IORing(entries: Self.ringEntries)
+    guard let made = try? IORing(entries: Self.ringEntries) else { return }
+    let place = UnsafeMutablePointer<IORing>.allocate(capacity: 1)
+    unsafe place.initialize(to: made)
+    unsafe ring = place
   }
 
   /// Whether requests go by io_uring; known after the first.
-  public var usesRing: Bool { ring != nil }
+  public var usesRing: Bool { unsafe ring != nil }
+
+  /// Requests between `start` and their result.
+  public var executing: Int { running }
 
   private var bell: Int32 { mailbox.bell.number }
 
@@ -156,7 +171,7 @@ public final class DriveQueue {
   /// Starts a request. `token` comes back with its result. Never waits for an image's file.
   public func start(_ request: DriveRequest, on drive: Drive, token: UInt64, in slot: Slot) {
     prepare()
-    executing += 1
+    running += 1
     unsafe inFlight[slot].request = request
     unsafe inFlight[slot].token = token
     unsafe inFlight[slot].drive = drive
@@ -177,13 +192,10 @@ public final class DriveQueue {
 
   /// The next result. Its place keeps its memory, for another `start`, until `release`.
   public func takeFinished() -> Finished? {
-    guard taken < finished.count else { return nil }
-    let result = finished[taken]
-    taken += 1
-    if taken == finished.count {
-      finished.removeAll(keepingCapacity: true)
-      taken = 0
-    }
+    guard finishedCount > 0 else { return nil }
+    let result = unsafe (finished + firstFinished).move()
+    firstFinished = firstFinished + 1 < count ? firstFinished + 1 : 0
+    finishedCount -= 1
     return result
   }
 
@@ -191,7 +203,7 @@ public final class DriveQueue {
 
   /// Queues a read or an overwrite for io_uring. False: it must go the other way; nothing was queued.
   private func startDirectly(_ request: DriveRequest, _ image: any DiskImage, _ slot: Slot) -> Bool {
-    guard ring != nil, request.byteCount > 0 else { return false }
+    guard unsafe ring != nil, request.byteCount > 0 else { return false }
     let access: ImageAccess
     switch request.operation {
     case .read: access = .read
@@ -234,7 +246,6 @@ public final class DriveQueue {
   }
 
   private func queue(_ pieces: InlineArray<8, Piece>, _ count: Int, _ access: ImageAccess, _ slot: Slot) {
-    let operation = access == .read ? IORING_OP_READV : IORING_OP_WRITEV
     let isWhole = unsafe count == 1 && inFlight[slot].buffer.byteCount == pieces[0].byteCount
     // All pieces are cut before the first is queued: the array of parts may move while it grows.
     var ends = InlineArray<8, Int>(repeating: 0)
@@ -268,18 +279,25 @@ public final class DriveQueue {
         continue
       }
       unsafe inFlight[slot].outstanding += 1
-      unsafe ring?.queue(
-        operation, descriptor: piece.descriptor, offset: piece.offset, address: vectors + first,
-        count: UInt32(vectorCount), userData: UInt64(slot) | piece.byteCount << 16)
+      let userData = UInt64(slot) | piece.byteCount << 16
+      if vectorCount == 1, let byteCount = unsafe UInt32(exactly: vectors[first].iov_len) {
+        unsafe ring?.pointee.queue(
+          access == .read ? IORING_OP_READ : IORING_OP_WRITE, descriptor: piece.descriptor, offset: piece.offset,
+          address: vectors[first].iov_base, count: byteCount, userData: userData)
+      } else {
+        unsafe ring?.pointee.queue(
+          access == .read ? IORING_OP_READV : IORING_OP_WRITEV, descriptor: piece.descriptor, offset: piece.offset,
+          address: vectors + first, count: UInt32(vectorCount), userData: userData)
+      }
     }
   }
 
   /// Room for an entry. False: the kernel takes none.
   private func makeRoom() -> Bool {
-    if ring?.hasRoom == true { return true }
-    _ = try? ring?.submit(wait: false)
+    if unsafe ring?.pointee.hasRoom == true { return true }
+    _ = unsafe try? ring?.pointee.submit(wait: false)
     reap()
-    return ring?.hasRoom == true
+    return unsafe ring?.pointee.hasRoom == true
   }
 
   private func endPart(_ slot: Slot) {
@@ -320,12 +338,16 @@ public final class DriveQueue {
   }
 
   private func end(_ slot: Slot, _ result: DriveResult) {
-    executing -= 1
+    running -= 1
     if let drive = unsafe inFlight[slot].drive.take() {
       drive.statistics.count(unsafe inFlight[slot].request, result)
       drive.inFlight.wrappingSubtract(1, ordering: .releasing)
     }
-    finished.append(Finished(slot: slot, token: unsafe inFlight[slot].token, result: result))
+    precondition(finishedCount < count, "a place was used again before its result was taken")
+    let place = firstFinished + finishedCount
+    unsafe (finished + (place < count ? place : place - count)).initialize(
+      to: Finished(slot: slot, token: inFlight[slot].token, result: result))
+    finishedCount += 1
   }
 
   // MARK: Sleep
@@ -334,15 +356,17 @@ public final class DriveQueue {
   /// something ends or the bell is rung. True: the bell was rung since the last time.
   public func step(wait: Bool) -> Bool {
     prepare()
-    let mustSleep = wait && taken == finished.count && !wasRung
-    if ring != nil {
+    let mustSleep = wait && finishedCount == 0 && !wasRung
+    if let ring = unsafe ring {
       if !listensToBell, makeRoom() {
         listensToBell = true
-        unsafe ring?.queue(
+        unsafe ring.pointee.queue(
           IORING_OP_READ, descriptor: bell, offset: 0, address: bellCount, count: 8, userData: Self.bellMark)
       }
       // Without a sleep too: a guest that never lets its thread rest must not make it deaf for the bell.
-      if mustSleep || !wait || (ring?.pending ?? 0) > 0 || executing > 0 { _ = try? ring?.submit(wait: mustSleep) }
+      if unsafe mustSleep || !wait || ring.pointee.pending > 0 || running > 0 {
+        _ = unsafe try? ring.pointee.submit(wait: mustSleep)
+      }
       reap()
     } else {
       var polled = pollfd(fd: bell, events: Int16(POLLIN), revents: 0)
@@ -362,7 +386,7 @@ public final class DriveQueue {
   }
 
   private func reap() {
-    while let completion = ring?.next() {
+    while let completion = unsafe ring?.pointee.next() {
       if completion.userData == Self.bellMark {
         listensToBell = false
         wasRung = true

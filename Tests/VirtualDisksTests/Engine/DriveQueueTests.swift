@@ -141,6 +141,34 @@ import VMBus
       try Self.run(queue, DriveRequest(.read, byteCount: 512), readOnly, memory, [0..<512]) == .failure(.mediumAbsent))
   }
 
+  /// Results come in the order in which the requests ended, however many of them wait, and some may be left at the end.
+  @Test func resultsWaitInOrder() throws {
+    let folder = try TemporaryFolder()
+    let drive = Self.drive(try Self.image(in: folder))
+    let queue = DriveQueue(slots: 5, bell: try DriveBell())
+    defer {
+      queue.close()
+      drive.stop()
+    }
+    var (begun, ended): (UInt64, UInt64) = (0, 0)
+    for (starts, takes) in [(5, 3), (3, 4), (4, 0), (0, 5), (1, 1), (5, 3), (3, 3)] {
+      for _ in 0..<starts {
+        let slot = try #require(queue.reserve())
+        queue.start(DriveRequest(.read, byteOffset: Self.size, byteCount: 512), on: drive, token: begun, in: slot)
+        begun += 1
+      }
+      #expect(queue.executing == 0)
+      for _ in 0..<takes {
+        let finished = try #require(queue.takeFinished())
+        #expect(finished.token == ended && finished.result == .failure(.outOfRange))
+        queue.release(finished.slot)
+        ended += 1
+      }
+      if begun == ended { #expect(queue.takeFinished() == nil) }
+    }
+    #expect(begun - ended == 2 && drive.executing == 0)
+  }
+
   /// Errors and short transfers below the format, by the way without io_uring (doubles have no descriptor).
   @Test func faultsBelow() throws {
     let folder = try TemporaryFolder()
