@@ -492,7 +492,7 @@ static void stop(void)
 
 static struct device *found;
 
-static int describe(struct device *device, struct acpi_device *companion)
+static int describe(struct acpi_device *companion)
 {
 	int result;
 
@@ -501,7 +501,8 @@ static int describe(struct device *device, struct acpi_device *companion)
 	result = vb_windows_find(companion);
 	if (result)
 		return result;
-	found = device;
+	/* The bus's devices are below it, in all kernels. */
+	found = &companion->dev;
 	return 0;
 }
 
@@ -516,7 +517,7 @@ MODULE_DEVICE_TABLE(acpi, ids);
 
 static int probe(struct platform_device *device)
 {
-	return describe(&device->dev, ACPI_COMPANION(&device->dev));
+	return describe(ACPI_COMPANION(&device->dev));
 }
 
 static struct platform_driver driver = {
@@ -535,7 +536,7 @@ static struct platform_driver driver = {
 
 static int probe(struct acpi_device *device)
 {
-	return describe(&device->dev, device);
+	return describe(device);
 }
 
 static struct acpi_driver driver = {
