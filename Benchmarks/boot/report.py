@@ -6,23 +6,20 @@ import json
 import statistics
 import sys
 
+from results import Results
+
 # At most this: start as a ratio to QEMU's, memory beyond the guest's, idle exits a second more than QEMU's with `hv-*`, exec
 # to the first guest instruction.
 TARGETS = {"startRatio": 0.8, "memoryMiB": 16, "idleExitsDifference": 0, "firstEntrySeconds": 0.05}
 
 
 def main(path, style):
+    results = Results(path)
     runs = {}
-    errors = []
-    for line in open(path, errors="replace"):
-        if not line.startswith("RESULT "):
-            if "did not reach" in line:
-                errors.append(line.strip())
-            continue
-        entry = json.loads(line[len("RESULT "):])
-        for key, value in entry.items():
-            if key not in ("machine", "error"):
-                runs.setdefault(entry["machine"], {}).setdefault(key, []).append(value)
+    for (machine, _), entries in results.jobs.items():
+        for entry in entries:
+            for key, value in entry.items():
+                runs.setdefault(machine, {}).setdefault(key, []).append(value)
     medians = {name: {key: statistics.median(values) for key, values in run.items()} for name, run in runs.items()}
     qemu, enlightened, lis = (medians.get(name, {}) for name in ("qemu", "qemu-hv", "lis"))
     verdict = {}
@@ -48,7 +45,7 @@ def main(path, style):
                 f"{values.get('ioExits', 0):7.0f}{values.get('mmioExits', 0):7.0f}"
                 f"{values.get('memoryKiB', 0) / 1024:7.1f}{values.get('idleExits', float('nan')):8.1f}"
                 f"{values.get('firstEntry', float('nan')):9.3f}{len(runs[name].get('start', [])):6}")
-        for line in errors:
+        for line in results.errors:
             print(line)
         print("lis:", ", ".join(f"{key} {value}" for key, value in verdict.items()) or "not measured")
         for key, limit in TARGETS.items():

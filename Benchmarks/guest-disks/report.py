@@ -6,6 +6,8 @@ import json
 import statistics
 import sys
 
+from results import Results
+
 # Requests of each job, and in fio's terse line (version 3) the place of its rate.
 REQUESTS = {"read-1": 1536, "write-1": 1536, "read-32": 6144, "write-32": 6144, "read-seq": 768, "write-seq": 768}
 RATE = {"read": 7, "write": 48}
@@ -13,29 +15,19 @@ TARGETS = {"virtio-scsi": 1.0, "virtio-blk": 0.9}
 
 
 def main(path, style):
-    rates, exits, user, errors = {}, {}, {}, []
-    empty = {}
-    for line in open(path, errors="replace"):
-        if line.startswith("FIO "):
-            _, machine, rest = line.split(" ", 2)
+    results = Results(path)
+    errors = results.errors
+    rates = {}
+    for word, rest in results.lines:
+        if word == "FIO":
+            machine, rest = rest.split(" ", 1)
             fields = rest.split(";")
             job = fields[2]
             if job in REQUESTS:
                 rates.setdefault((machine, job), []).append(float(fields[RATE[job.split("-")[0]]]))
-        elif line.startswith("RESULT "):
-            entry = json.loads(line[len("RESULT "):])
-            if "error" in entry:
-                errors.append(f"{entry['machine']}: {entry['error']}")
-            elif entry["job"] == "nothing":
-                empty[entry["machine"]] = entry
-            elif entry["job"] in REQUESTS:
-                key, count = (entry["machine"], entry["job"]), REQUESTS[entry["job"]]
-                idle = empty.get(entry["machine"], {})
-                exits.setdefault(key, []).append((entry["exits"] - idle.get("exits", 0)) / count)
-                user.setdefault(key, []).append(
-                    (entry["io_exits"] + entry["mmio_exits"] - idle.get("io_exits", 0) - idle.get("mmio_exits", 0)) / count)
-        elif line.startswith("LAST "):
-            errors.append(line.strip())
+    exits, user = ({key: [sum(entry[name] for name in names) / REQUESTS[key[1]] for entry in entries]
+                    for key, entries in results.jobs.items() if key[1] in REQUESTS}
+                   for names in [["exits"], ["io_exits", "mmio_exits"]])
     rows = []
     for job in REQUESTS:
         row = {"job": job}

@@ -6,31 +6,27 @@ import json
 import statistics
 import sys
 
+from results import Results
+
 UNITS = {"tcp-send": "Mbit/s", "tcp-receive": "Mbit/s", "udp-send": "packets/s", "udp-receive": "packets/s",
          "answers": "answers/s"}
+# AMD's codes for the usual reasons of an exit.
+NAMES = {"0x60": "interrupt", "0x64": "interrupt window", "0x78": "halt", "0x7b": "port", "0x7c": "model register",
+         "0x81": "hypercall", "0x400": "memory", "0x72": "identification", "0x61": "non-maskable interrupt"}
 MACHINES = ["lis", "virtio-net", "vhost-net", "legacy"]
 
 
 def main(path, style):
-    rates, packets, counts, empty, errors = {}, {}, {}, {}, []
-    for line in open(path, errors="replace"):
-        if line.startswith("FIGURE "):
-            _, machine, job, rate, sent, received = line.split()
+    results = Results(path)
+    errors = results.errors
+    rates, packets = {}, {}
+    for word, rest in results.lines:
+        if word == "FIGURE":
+            machine, job, rate, sent, received = rest.split()
             rates.setdefault((machine, job), []).append(float(rate) / (1000 if job.startswith("tcp") else 1))
             packets.setdefault((machine, job), []).append((int(sent), int(received)))
-        elif line.startswith("RESULT "):
-            entry = json.loads(line[len("RESULT "):])
-            if "error" in entry:
-                errors.append(f"{entry['machine']}: {entry['error']}")
-            elif entry["job"] == "nothing":
-                empty[entry["machine"]] = entry
-            else:
-                idle = empty.get(entry["machine"], {})
-                exits, ports = (sum(entry[name] - idle.get(name, 0) for name in names)
-                                for names in [["exits"], ["io_exits", "mmio_exits"]])
-                counts.setdefault((entry["machine"], entry["job"]), []).append((exits, ports))
-        elif line.startswith("LAST "):
-            errors.append(line.strip())
+    counts = {key: [(entry["exits"], entry["io_exits"] + entry["mmio_exits"]) for entry in entries]
+              for key, entries in results.jobs.items()}
     rows = []
     for job, unit in UNITS.items():
         row = {"job": job, "unit": unit}
@@ -65,6 +61,12 @@ def main(path, style):
             one = row.get(machine)
             line += f"{one['rate']:12.1f}{one['exits']:8.3f}{one['portExits']:8.3f}" if one else f"{'-':>12}{'':16}"
         print(line + "".join(f"{row[name]:19.2f}" if name in row else f"{'-':>19}" for name in ratios))
+    for word, rest in results.lines:
+        if word == "REASONS":
+            machine, job, *reasons = rest.split()
+            print(f"exits of {machine}, {job}:", ", ".join(
+                f"{NAMES.get(code, code)} {hits}" for code, hits in sorted(
+                    (one.split(":") for one in reasons), key=lambda one: -int(one[1]))))
     for error in errors:
         print(error)
     print("targets (lis at least 1.0 of virtio-net, and no more exits for a packet that is sent):",
