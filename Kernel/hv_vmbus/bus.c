@@ -234,11 +234,8 @@ static void release_device(struct device *d)
 {
 	struct hv_device *hv = device_to_hv_device(d);
 
-	if (hv->channel) {
-		mutex_lock(&vb_channels_lock);
+	if (hv->channel)
 		vb_channel_gone(hv->channel);
-		mutex_unlock(&vb_channels_lock);
-	}
 	kfree(hv);
 }
 

@@ -415,8 +415,11 @@ int vmbus_disconnect_ring(struct vmbus_channel *channel)
 		}
 		close_one(sub);
 		vmbus_free_ring(sub);
-		if (rescinded)
+		if (rescinded) {
+			mutex_unlock(&vb_channels_lock);
 			vb_channel_gone(sub);
+			mutex_lock(&vb_channels_lock);
+		}
 	}
 	mutex_unlock(&vb_channels_lock);
 	return close_one(channel);

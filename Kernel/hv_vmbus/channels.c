@@ -254,14 +254,17 @@ static void forget(struct vmbus_channel *channel)
 }
 
 /*
- * A rescinded channel that nobody uses any more: its number goes back to the host, its memory to us. Under
- * vb_channels_lock.
+ * A rescinded channel that nobody uses any more: its number goes back to the host, its memory to us. Without
+ * vb_channels_lock: sysfs waits for whoever writes to a file of the channel's, and that may be somebody who waits for the
+ * lock. The number comes last, since the next channel of that number has the same name there.
  */
 void vb_channel_gone(struct vmbus_channel *channel)
 {
-	forget(channel);
-	tasklet_kill(&channel->callback_event);
 	vb_channel_hide(channel);
+	mutex_lock(&vb_channels_lock);
+	forget(channel);
+	mutex_unlock(&vb_channels_lock);
+	tasklet_kill(&channel->callback_event);
 	vb_channel_free(channel);
 }
 
@@ -333,6 +336,7 @@ static void remove_channel(struct work_struct *work)
 {
 	struct vb_channel *c = container_of(work, struct vb_channel, remove);
 	struct vmbus_channel *channel = &c->channel;
+	bool is_unused;
 
 	if (channel->chn_rescind_callback) {
 		/* A socket: its user closes it, and comes to vmbus_hvsock_device_unregister. */
@@ -340,17 +344,16 @@ static void remove_channel(struct work_struct *work)
 	} else if (channel->primary_channel) {
 		mutex_lock(&vb_channels_lock);
 		/* One in use is closed by its primary, which waits until we have been here. */
-		if (channel->state == CHANNEL_OPEN_STATE)
-			vb_channel_gone(channel);
-		else
+		is_unused = channel->state == CHANNEL_OPEN_STATE;
+		if (!is_unused)
 			complete(&channel->rescind_event);
 		mutex_unlock(&vb_channels_lock);
+		if (is_unused)
+			vb_channel_gone(channel);
 	} else if (channel->device_obj) {
 		vmbus_device_unregister(channel->device_obj);
 	} else {
-		mutex_lock(&vb_channels_lock);
 		vb_channel_gone(channel);
-		mutex_unlock(&vb_channels_lock);
 	}
 }
 
@@ -453,20 +456,18 @@ void vb_remove_all(void)
 	vb_wait_for_devices();
 	mutex_lock(&vb_channels_lock);
 	list_splice_init(&primaries, &all);
+	mutex_unlock(&vb_channels_lock);
+	/* Nobody else changes the lists any more. */
 	list_for_each_entry_safe(channel, next, &all, listentry) {
 		list_for_each_entry_safe(sub, next_sub, &channel->sc_list, sc_list)
 			vb_channel_gone(sub);
 		channel->rescind = true;
 	}
-	mutex_unlock(&vb_channels_lock);
 	list_for_each_entry_safe(channel, next, &all, listentry) {
-		if (channel->device_obj) {
+		if (channel->device_obj)
 			vmbus_device_unregister(channel->device_obj);
-		} else {
-			mutex_lock(&vb_channels_lock);
+		else
 			vb_channel_gone(channel);
-			mutex_unlock(&vb_channels_lock);
-		}
 	}
 }
 

@@ -329,7 +329,7 @@ int vb_channel_show(struct hv_device *device, struct vmbus_channel *channel)
 void vb_channel_hide(struct vmbus_channel *channel)
 {
 	if (channel->kobj.state_in_sysfs)
-		sysfs_remove_group(&channel->kobj, &channel_group);
+		kobject_del(&channel->kobj);
 }
 
 void vb_channel_free(struct vmbus_channel *channel)

@@ -232,6 +232,32 @@ case("our hv_vmbus and processors that come and go, 6.1-cloud", depth="full", gu
 case("our hv_vmbus and processors that come and go, 6.12-cloud", depth="full", guest="6.12-cloud", rounds=4)(processors_change)
 
 
+def written_while_they_go(suite, guest, rounds):
+    """Who writes to a channel's file may wait for the bus, and who takes the channel away waits for the writer."""
+    if modules.missing(suite, guest, "hv_vmbus", *DRIVERS):
+        return
+    with machine(suite, guest, 4) as vm:
+        vm.sh(f"modprobe sd_mod; {load(guest)}; {come()}")
+        vm.check_modules(["hv_vmbus", *DRIVERS])
+        with suite.check(f"{rounds} times all channels of disk and adapter go and come, while four write where they go"):
+            vm.sh("rm -f /run/enough; for p in 0 1 2 3; do (while [ ! -e /run/enough ]; do "
+                  "for f in /sys/bus/vmbus/devices/*/channels/*/cpu; do echo $p >$f; done; done; echo >>/run/ended) "
+                  ">/dev/null 2>&1 & done")
+            vm.sh(f"for i in $(seq {rounds}); do rmmod hv_netvsc hv_storvsc && {load(guest)} && {come()} || exit 1; done",
+                  60 + 20 * rounds)
+            vm.sh("touch /run/enough; n=0; until [ $(cat /run/ended 2>/dev/null | wc -l) = 4 ]; do usleep 100000; "
+                  "n=$((n+1)); [ $n -lt 300 ] || exit 1; done", 60)
+        with suite.check("nothing to complain about, and the bus unloads"):
+            expect_equal(modules.complaints(vm), "", "dmesg")
+            vm.sh(f"daemons kill; rmmod {' '.join(DRIVERS)} hv_vmbus && modprobe hv_vmbus && {load(guest)} && {come()}", 90)
+        check_shutdown(suite, vm)
+
+
+for guest in ["6.1-cloud", "6.12-cloud"]:
+    case("our hv_vmbus and channels that go while their files are written, {guest}", depth="full", guest=guest,
+         rounds=5)(written_while_they_go)
+
+
 # The kernel's drivers for devices that the tests' host has none of.
 OTHERS = ["hv_balloon", "hid_hyperv", "hyperv_keyboard", "hyperv_drm", "hyperv_fb", "hv_sock", "pci_hyperv"]
 
