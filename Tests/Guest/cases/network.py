@@ -227,6 +227,7 @@ def legacy(suite, guest, mebibytes=16, may_tap=True):
 
 
 @case("two machines on a switch 6.1-cloud", depth="normal", guest="6.1-cloud")
+@case("two machines on a switch 6.12-cloud", depth="full", guest="6.12-cloud")
 def shared_switch(suite, guest):
     """A private switch with VLANs: same id, other id, a trunk; and what is left when it is gone."""
     name = f"guest-test-{os.getpid()}"
