@@ -69,7 +69,8 @@ public final class Partition: Sendable {
     managementInformation =
       SMBIOSTables(identity: configuration.identity, serialNumber: configuration.serialNumber).encoded()
     let table = CPUIDTable(
-      supported: machine.supportedCPUID, processors: processors, constantTSC: Self.hostTSCIsConstant())
+      supported: machine.supportedCPUID, processors: processors, constantTSC: Self.hostTSCIsConstant(),
+      automaticEOI: !InterruptVirtualization.isUsed())
     var virtualProcessors: [VirtualProcessor] = []
     for index in 0..<processors {
       virtualProcessors.append(try VirtualProcessor(index, in: machine, cpuid: table))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 @testable import Partition
@@ -29,7 +30,8 @@ import Testing
   }
 
   @Test func hypervisorLeavesAreOnlyThoseOfHyperV() throws {
-    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false, automaticEOI: false).entries(
+      forProcessor: 0)
     let hypervisor = entries.filter { $0.function >> 28 == 4 }
     #expect(hypervisor.map(\.function) == Array(0x4000_0000...0x4000_0006))
     let vendor = try #require(leaf(entries, 0x4000_0000))
@@ -40,7 +42,8 @@ import Testing
   }
 
   @Test func featuresAreTheRequiredAndNotTheDangerousOnes() throws {
-    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false, automaticEOI: false).entries(
+      forProcessor: 0)
     let features = try #require(leaf(entries, 0x4000_0003))
     for bit: UInt32 in [1, 2, 3, 5, 6, 9, 11] { #expect(features.eax & 1 << bit != 0, "bit \(bit)") }
     for bit: UInt32 in [10, 13] { #expect(features.eax & 1 << bit == 0, "bit \(bit)") }
@@ -53,13 +56,37 @@ import Testing
     #expect(advice.ebx == .max)
   }
 
+  @Test(arguments: [true, false]) func theBusInterruptEndsByItselfWhereThatIsCheaper(automaticEOI: Bool) throws {
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: false, automaticEOI: automaticEOI)
+      .entries
+    let advice = try #require(leaf(entries, 0x4000_0004))
+    #expect(advice.eax == 1 << 3 | 1 << 5 | (automaticEOI ? 0 : 1 << 9))
+  }
+
+  @Test(arguments: [
+    (["kvm_intel/parameters/enable_apicv": "Y\n"], true), (["kvm_intel/parameters/enable_apicv": "N\n"], false),
+    (["kvm_amd/parameters/avic": "1\n"], true), (["kvm_amd/parameters/avic": "N\n"], false),
+    (["kvm_amd/parameters/avic": "N\n", "kvm_intel/parameters/enable_apicv": "Y\n"], true),
+    (["kvm_amd/parameters/avic": ""], true), ([:], true),
+  ]) func whetherTheHostDeliversInterruptsByItself(parameters: [String: String], expected: Bool) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "modules-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    for (name, text) in parameters {
+      let file = folder.appending(path: name)
+      try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data(text.utf8).write(to: file)
+    }
+    #expect(InterruptVirtualization.isUsed(modules: folder.path) == expected)
+  }
+
   @Test(arguments: [true, false]) func wideRegistersAreOnlyWhereTheyCanBeSaved(hasXSAVE: Bool) throws {
     var host = Self.host.filter { $0.function != 1 }
     host.append(CPUIDEntry(function: 1, ecx: 0xFFFF_FFFF & ~(hasXSAVE ? 0 : 1 << 26)))
     host.append(CPUIDEntry(function: 7, indexed: true, ebx: .max, ecx: .max, edx: .max))
     host.append(CPUIDEntry(function: 7, index: 1, indexed: true, eax: .max, edx: .max))
     host.append(CPUIDEntry(function: 0xD, indexed: true, eax: 7, ebx: 576, ecx: 2696))
-    let entries = CPUIDTable(supported: host, processors: 1, constantTSC: false).entries(forProcessor: 0)
+    let entries = CPUIDTable(supported: host, processors: 1, constantTSC: false, automaticEOI: false).entries(
+      forProcessor: 0)
     #expect((try #require(leaf(entries, 1)).ecx & 1 << 28 != 0) == hasXSAVE, "AVX")
     let extended = try #require(leaf(entries, 7))
     #expect((extended.ebx & 1 << 5 != 0) == hasXSAVE, "AVX2")
@@ -70,7 +97,7 @@ import Testing
   }
 
   @Test(arguments: [1, 2, 3, 4, 8]) func identifiersAgreeInAllLeaves(processors: Int) throws {
-    let table = CPUIDTable(supported: Self.host, processors: processors, constantTSC: false)
+    let table = CPUIDTable(supported: Self.host, processors: processors, constantTSC: false, automaticEOI: false)
     for id in 0..<UInt32(processors) {
       let entries = table.entries(forProcessor: Int(id))
       let basic = try #require(leaf(entries, 1))
@@ -90,7 +117,7 @@ import Testing
   }
 
   @Test func timersAreThereAndNestedVirtualizationIsNot() throws {
-    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: true).entries
+    let entries = CPUIDTable(supported: Self.host, processors: 1, constantTSC: true, automaticEOI: false).entries
     let basic = try #require(leaf(entries, 1))
     #expect(basic.ecx & 1 << 21 != 0 && basic.ecx & 1 << 24 != 0)
     #expect(basic.ecx & 1 << 5 == 0 && basic.ecx & 1 << 3 == 0)
@@ -101,7 +128,7 @@ import Testing
   }
 
   @Test func constantRateIsNotPromisedForOthers() {
-    let entries = CPUIDTable(supported: Self.host, processors: 2, constantTSC: false).entries
+    let entries = CPUIDTable(supported: Self.host, processors: 2, constantTSC: false, automaticEOI: false).entries
     #expect(leaf(entries, 0x8000_0007) == nil)
   }
 

@@ -27,8 +27,10 @@ struct CPUIDTable: Sendable {
     static let privileges: UInt32 = 0x30
     /// Frequency registers, crash registers, timers that interrupt directly (the other kind shares our message slot).
     static let miscellaneous: UInt32 = 1 << 8 | 1 << 10 | 1 << 19
-    /// Relaxed timing, no automatic EOI (it would cost APICv), EOI through the lazy register.
-    static let recommendations: UInt32 = 1 << 5 | 1 << 9 | 1 << 3
+    /// Relaxed timing, EOI through the lazy register.
+    static let recommendations: UInt32 = 1 << 5 | 1 << 3
+    /// No automatic EOI for the bus's interrupt.
+    static let automaticEOIDeprecated: UInt32 = 1 << 9
     /// Windows Server 2022's, only printed by Linux.
     static let build: UInt32 = 20348
     static let version: UInt32 = 10 << 16
@@ -39,8 +41,10 @@ struct CPUIDTable: Sendable {
 
   /// `supported` is what KVM_GET_SUPPORTED_CPUID offers. `constantTSC`: the host keeps its own time by the TSC, so it has
   /// one rate. Saying so spares Linux a calibration of a third of a second on each further processor; its clock source
-  /// stays Hyper-V's page either way.
-  init(supported: [CPUIDEntry], processors: Int, constantTSC: Bool) {
+  /// stays Hyper-V's page either way. `automaticEOI`: the bus's interrupt ends by itself. Without it a guest's EOI costs
+  /// an exit whenever another interrupt waits; with it KVM does without the processor's own interrupt delivery, so it is
+  /// for hosts that have none.
+  init(supported: [CPUIDEntry], processors: Int, constantTSC: Bool, automaticEOI: Bool) {
     self.processors = processors
     // Leaf 0x1F repeats 0xB for machines with dies; without it the guest uses 0xB.
     var table = supported.filter { entry in
@@ -64,7 +68,7 @@ struct CPUIDTable: Sendable {
         CPUIDEntry(function: 0xB, index: 1, indexed: true, eax: shift, ebx: UInt32(processors), ecx: 0x201))
       table.append(CPUIDEntry(function: 0xB, index: 2, indexed: true, ecx: 2))
     }
-    table += Self.hyperVLeaves(processors: processors)
+    table += Self.hyperVLeaves(processors: processors, automaticEOI: automaticEOI)
     entries = table
   }
 
@@ -157,15 +161,16 @@ struct CPUIDTable: Sendable {
     }
   }
 
-  static func hyperVLeaves(processors: Int) -> [CPUIDEntry] {
-    [
+  static func hyperVLeaves(processors: Int, automaticEOI: Bool) -> [CPUIDEntry] {
+    let recommendations = HyperV.recommendations | (automaticEOI ? 0 : HyperV.automaticEOIDeprecated)
+    return [
       // "Microsoft Hv"; the highest leaf stays below 0x4000000A, the one about nested hypervisors.
       CPUIDEntry(function: 0x4000_0000, eax: 0x4000_0006, ebx: 0x7263_694D, ecx: 0x666F_736F, edx: 0x7648_2074),
       // "Hv#1": KVM's in-kernel Hyper-V emulation starts with this.
       CPUIDEntry(function: 0x4000_0001, eax: 0x3123_7648),
       CPUIDEntry(function: 0x4000_0002, eax: HyperV.build, ebx: HyperV.version),
       CPUIDEntry(function: 0x4000_0003, eax: HyperV.features, ebx: HyperV.privileges, edx: HyperV.miscellaneous),
-      CPUIDEntry(function: 0x4000_0004, eax: HyperV.recommendations, ebx: 0xFFFF_FFFF),  // never report long spins
+      CPUIDEntry(function: 0x4000_0004, eax: recommendations, ebx: 0xFFFF_FFFF),  // never report long spins
       CPUIDEntry(function: 0x4000_0005, eax: UInt32(processors), ebx: UInt32(processors)),
       CPUIDEntry(function: 0x4000_0006),
     ]
