@@ -3,8 +3,10 @@
 #include "Files.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int space(int descriptor, int mode, uint64_t offset, uint64_t count) {
@@ -50,6 +52,15 @@ int clinux_range_locked(int descriptor, uint64_t offset, uint64_t count) {
       .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)offset, .l_len = (off_t)count};
   if (fcntl(descriptor, F_OFD_GETLK, &lock) < 0) return -errno;
   return lock.l_type != F_UNLCK;
+}
+
+int clinux_file_in_memory(int descriptor) {
+  struct statfs status;
+  int result;
+  do result = fstatfs(descriptor, &status);
+  while (result < 0 && errno == EINTR);
+  if (result < 0) return -errno;
+  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
 }
 
 int64_t clinux_next_data(int descriptor, uint64_t offset) {

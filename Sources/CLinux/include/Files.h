@@ -27,6 +27,9 @@ int clinux_lock_range(int descriptor, int exclusive, uint64_t offset, uint64_t c
 /// negated errno.
 int clinux_range_locked(int descriptor, uint64_t offset, uint64_t count);
 
+/// 1 when the file lies on tmpfs or ramfs, 0 when not, or the negated errno.
+int clinux_file_in_memory(int descriptor);
+
 /// The next byte at or after `offset` that is data (not a hole), the file's size when there is none, or the negated errno.
 int64_t clinux_next_data(int descriptor, uint64_t offset);
 

@@ -47,6 +47,9 @@ public final class DriveQueue {
 
   /// Pieces of a file that one request may lie in and still go the direct way.
   private static let pieceLimit = 8
+  /// The longest write to a file in memory that is not left to io_uring. Linux gives every write through the page cache of
+  /// most file systems to a thread of its own, and changing to it and back takes longer than to copy a few pages.
+  private static let copyLimit: UInt64 = 64 << 10
   private static let ringEntries: UInt32 = 256
   private static let bellMark = UInt64.max
 
@@ -168,7 +171,8 @@ public final class DriveQueue {
     free = slot
   }
 
-  /// Starts a request. `token` comes back with its result. Never waits for an image's file.
+  /// Starts a request. `token` comes back with its result. Never waits for an image's file, and so may end what needs no
+  /// waiting.
   public func start(_ request: DriveRequest, on drive: Drive, token: UInt64, in slot: Slot) {
     prepare()
     running += 1
@@ -201,7 +205,7 @@ public final class DriveQueue {
 
   // MARK: The direct way
 
-  /// Queues a read or an overwrite for io_uring. False: it must go the other way; nothing was queued.
+  /// Queues a read or an overwrite for io_uring, or does it. False: it must go the other way; nothing was queued.
   private func startDirectly(_ request: DriveRequest, _ image: any DiskImage, _ slot: Slot) -> Bool {
     guard unsafe ring != nil, request.byteCount > 0 else { return false }
     let access: ImageAccess
@@ -222,7 +226,9 @@ public final class DriveQueue {
       switch extent.place {
       case .file(let store, let offset):
         guard let descriptor = store.directDescriptor else { return false }
-        pieces[pieceCount] = Piece(descriptor: descriptor, offset: offset, start: done, byteCount: extent.byteCount)
+        pieces[pieceCount] = Piece(
+          descriptor: descriptor, offset: offset, start: done, byteCount: extent.byteCount,
+          isCopy: access == .write && extent.byteCount <= Self.copyLimit && store.isInMemory)
       case .zeroes: pieces[pieceCount] = Piece(descriptor: -1, offset: 0, start: done, byteCount: extent.byteCount)
       case .needsAllocation: return false
       }
@@ -243,6 +249,8 @@ public final class DriveQueue {
     var offset: UInt64 = 0
     var start: UInt64 = 0
     var byteCount: UInt64 = 0
+    /// A write at once, by this thread.
+    var isCopy = false
   }
 
   private func queue(_ pieces: InlineArray<8, Piece>, _ count: Int, _ access: ImageAccess, _ slot: Slot) {
@@ -274,6 +282,11 @@ public final class DriveQueue {
         continue
       }
       // Linux takes 1024 pieces of memory at a time.
+      if piece.isCopy, vectorCount <= 1024, let offset = off_t(exactly: piece.offset) {
+        let count = unsafe pwritev(piece.descriptor, vectors + first, Int32(vectorCount), offset)
+        if count < 0 || UInt64(count) != piece.byteCount { unsafe inFlight[slot].mustRepeat = true }
+        continue
+      }
       guard vectorCount <= 1024, makeRoom() else {
         unsafe inFlight[slot].mustRepeat = true
         continue

@@ -25,9 +25,13 @@ public protocol ByteStore: AnyObject, Sendable {
   func reserve(at offset: UInt64, count: UInt64) throws(StoreError)
   /// The descriptor to do I/O on without this object, by io_uring; nil where there is none. Valid while the store lives.
   var directDescriptor: Int32? { get }
+  /// The bytes are in the host's memory and nowhere else, so that a write is a copy and waits for no device.
+  var isInMemory: Bool { get }
 }
 
 extension ByteStore {
+  public var isInMemory: Bool { false }
+
   public func reserve(at offset: UInt64, count: UInt64) throws(StoreError) {
     if try byteCount() < offset + count { try setByteCount(offset + count) }
   }

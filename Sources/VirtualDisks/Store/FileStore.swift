@@ -25,6 +25,7 @@ public final class FileStore: ByteStore {
 
   public let name: String
   public let isReadOnly: Bool
+  public let isInMemory: Bool
   private let descriptor: Int32
 
   /// `.exclusive` for a file opened to write, `.shared` for one opened to read, unless `lock` says otherwise. `name`: what errors call the file.
@@ -48,6 +49,7 @@ public final class FileStore: ByteStore {
       throw error
     }
     descriptor = opened
+    isInMemory = clinux_file_in_memory(opened) > 0
   }
 
   deinit { close(descriptor) }

@@ -49,6 +49,8 @@ final class StorageWork {
       while let finished = queue.takeFinished() { finish(finished) }
       mayHaveMore = !isEnding && !isBroken && receive()
       let wasFull = !channel.canReceive
+      // What ended at once needs no further look at the queue before its answer goes out.
+      while let finished = queue.takeFinished() { finish(finished) }
       if channel.takeDrained() { owner.drained(channel.index) }
       if !isBroken { deliver() }
       // What was left in the ring for want of a slot comes with no further signal.

@@ -170,6 +170,70 @@ import VMBus
   }
 
   /// Errors and short transfers below the format, by the way without io_uring (doubles have no descriptor).
+  /// A file whose descriptor cannot be written to, said to be in memory.
+  private final class Unwritable: ByteStore {
+    let inner: FileStore
+    let descriptor: Int32
+    init(_ path: String) throws {
+      inner = try FileStore(path: path, mode: .readWrite)
+      descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    }
+    deinit { Glibc.close(descriptor) }
+    var name: String { inner.name }
+    var isReadOnly: Bool { false }
+    var isInMemory: Bool { true }
+    var directDescriptor: Int32? { descriptor }
+    func byteCount() throws(StoreError) -> UInt64 { try inner.byteCount() }
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(StoreError) {
+      try unsafe inner.read(at: offset, into: buffer)
+    }
+    func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(StoreError) {
+      try unsafe inner.write(at: offset, from: buffer)
+    }
+    func flush() throws(StoreError) { try inner.flush() }
+    func setByteCount(_ count: UInt64) throws(StoreError) { try inner.setByteCount(count) }
+    func deallocate(at offset: UInt64, count: UInt64) throws(StoreError) {
+      try inner.deallocate(at: offset, count: count)
+    }
+  }
+
+  @Test(arguments: [true, false]) func aWriteToMemoryEndsAtOnce(works: Bool) throws {
+    let path = "/dev/shm/lis-test-\(getpid())-\(works)"
+    defer { unsafe unlink(path) }
+    try FileStore(path: path, mode: .create).setByteCount(Self.size)
+    let store: any ByteStore = try works ? FileStore(path: path, mode: .readWrite) : Unwritable(path)
+    #expect(store.isInMemory)
+    let image = try RawImage.disk(store)
+    let drive = Self.drive(image)
+    let memory = Memory(256 << 10)
+    memory.fill(3, 0..<256 << 10)
+    let queue = DriveQueue(slots: 2, bell: try DriveBell())
+    _ = queue.step(wait: false)
+    try #require(queue.usesRing)
+    for (count, isShort) in [(4096, true), (64 << 10, true), (128 << 10, false)] {
+      let slot = try #require(queue.reserve())
+      // Two pieces that do not follow one another.
+      unsafe queue.append(memory.address(512), count: 512, to: slot)
+      unsafe queue.append(memory.address(4096), count: count - 512, to: slot)
+      queue.start(
+        DriveRequest(.write(forceUnitAccess: false), byteOffset: 8192, byteCount: UInt64(count)), on: drive, token: 1,
+        in: slot)
+      var finished = queue.takeFinished()
+      // What failed is done again by the drive's threads.
+      #expect((finished != nil) == (works && isShort), "\(count) bytes")
+      while finished == nil {
+        _ = queue.step(wait: true)
+        finished = queue.takeFinished()
+      }
+      #expect(finished?.result == .success)
+      queue.release(slot)
+      let expected = memory.copy(512..<1024) + memory.copy(4096..<4096 + count - 512)
+      #expect(try image.bytes(at: 8192, count: count) == expected)
+    }
+    queue.close()
+    drive.stop()
+  }
+
   @Test func faultsBelow() throws {
     let folder = try TemporaryFolder()
     let file = try FileStore(path: "\(folder.path)/disk.img", mode: .create)

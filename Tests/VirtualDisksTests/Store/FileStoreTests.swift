@@ -22,6 +22,14 @@ import VirtualDisks
     return nil
   }
 
+  @Test func `files in memory are told from others`() throws {
+    let path = "/dev/shm/lis-test-\(getpid())-memory"
+    defer { unsafe unlink(path) }
+    #expect(try FileStore(path: path, mode: .create).isInMemory)
+    #expect(try !FileStore(path: "/proc/version", mode: .readOnly, lock: FileStore.Lock.none).isInMemory)
+    #expect(!CrashStore(name: "double").isInMemory)
+  }
+
   @Test func `a file and its double do the same`() throws {
     let place = try TemporaryFolder()
     let folder = place.path
