@@ -6,6 +6,7 @@
 #include <linux/blk-mq.h>
 #include <linux/completion.h>
 #include <linux/hyperv.h>
+#include <linux/mutex.h>
 #include <linux/version.h>
 #include <linux/workqueue.h>
 #include <scsi/scsi_cmnd.h>
@@ -35,6 +36,7 @@ struct controller {
 	unsigned int queue_count;
 	u16 version;
 	bool is_ide;
+	struct mutex shutting;
 	bool closed; /* under `channels` */
 	bool leaving; /* no new work */
 	atomic_t further; /* channels that were opened */

@@ -38,7 +38,11 @@ struct chore {
 	u8 follow;
 };
 
-/* Held while channels are opened or closed, so that a sub-channel that comes late finds its controller or none. */
+/*
+ * Held while channels are opened, and when a controller is closed from then on: a sub-channel that comes late finds its
+ * controller or none. Not held while channels are closed: the bus waits then until a sub-channel that the host took back has
+ * been through the queue in which others, of any controller, wait for this one.
+ */
 static DEFINE_MUTEX(channels);
 /* Workers of the bus that are inside further_channel: the module's code outlives them. */
 static atomic_t offers_at_work = ATOMIC_INIT(0);
@@ -178,10 +182,15 @@ static struct scsi_host_template template = {
 static void shut(struct controller *controller)
 {
 	unsigned int i;
+	bool is_first;
 
+	/* Who comes second waits until all is done. */
+	mutex_lock(&controller->shutting);
 	mutex_lock(&channels);
-	if (!controller->closed) {
-		controller->closed = true;
+	is_first = !controller->closed;
+	controller->closed = true;
+	mutex_unlock(&channels);
+	if (is_first) {
 		for (i = 0; i < MOST_QUEUES; i++)
 			if (controller->queues[i])
 				lis_channel_stop(controller->queues[i]->channel);
@@ -196,7 +205,7 @@ static void shut(struct controller *controller)
 		complete_all(&controller->opened);
 		complete_all(&controller->reset_done);
 	}
-	mutex_unlock(&channels);
+	mutex_unlock(&controller->shutting);
 }
 
 static void close_late(struct work_struct *work)
@@ -350,6 +359,7 @@ static int controller_begin(struct controller *controller, u32 *target)
 	/* Room for the smallest requests, a page each. */
 	u32 slots = (clamp_t(u32, storvsc_ringbuffer_size, 16 << 10, 4 << 20) - 4096) / 128;
 
+	mutex_init(&controller->shutting);
 	init_completion(&controller->settled);
 	init_completion(&controller->opened);
 	init_completion(&controller->reset_done);
