@@ -68,6 +68,26 @@ import VMBus
     #expect(seen == (0..<UInt64(sent)).map { $0 })
   }
 
+  /// While somebody looks by himself, the guest is not to signal; what came behind his last look he hears of.
+  @Test func aMaskedRingStaysMaskedUntilItIsUnmasked() throws {
+    let memory = try memory()
+    let ring = try IncomingRing(memory: memory, frames: Self.incoming, largestPacket: 16384)
+    let guest = try unsafe RingControl(page: Self.page(memory, Self.incoming[0]))
+    ring.mask()
+    #expect(guest.interruptMask == 1)
+    let sent = try fill(memory)
+    var count = 0
+    while try ring.drain({ _, _ in count += 1 }).more {}
+    #expect(count == sent)
+    #expect(guest.interruptMask == 1 && !ring.hasMore)
+    #expect(try fill(memory) > 0)
+    #expect(ring.unmask() && ring.hasMore)
+    #expect(guest.interruptMask == 0)
+    while try ring.drain({ _, _ in count += 1 }).more {}
+    ring.mask()
+    #expect(!ring.unmask())
+  }
+
   @Test func framesOutsideMemoryAreNoRing() throws {
     let memory = try memory()
     #expect(throws: RingError.self) {

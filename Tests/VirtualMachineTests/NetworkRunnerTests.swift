@@ -2,6 +2,7 @@
 
 import DeviceProtocols
 import Dispatch
+import Glibc
 import Partition
 import ServiceProviders
 import Synchronization
@@ -59,5 +60,57 @@ import VirtualSwitch
     runner.ring()
     runner.stop()
     #expect(owner.breaks.withLock { $0.count } == 1)
+  }
+
+  /// A guest that takes no answers is not read on. When it has taken some, it may be another thread that finds room for the
+  /// rest, before the guest looks whether somebody waits for it: then nobody but that thread can wake the channel's.
+  @Test func roomThatAnotherThreadFindsLetsTheChannelReadOn() throws {
+    let memory = try memory()
+    let outgoing = Self.frames.map { $0 + 16 }
+    var provider = NetworkProvider(
+      NetworkConfiguration(address: EthernetAddress(rawValue: 0x02_0000_0000_01)), isLinkUp: true)
+    let owner = Owner()
+    var effects: [NetworkEffect] = []
+    let runner = try NetworkRunner(
+      provider.channelOpened(0, effects: &effects), try OutgoingRing(memory: memory, frames: outgoing),
+      memory: memory, target: VPIndex(0), signal: { _ in })
+    let toHost = try unsafe #require(memory.page(Self.frames[0]))
+    let toGuest = unsafe RingControl(page: try #require(memory.page(outgoing[0])))
+    var writer = try unsafe RingWriter(
+      control: RingControl(page: toHost), storage: LinearRingStorage(base: toHost + 4096, byteCount: 3 << 12))
+    try runner.start(try IncomingRing(memory: memory, frames: Self.frames, largestPacket: 8192), owner: owner)
+    defer { runner.stop() }
+    // Nonsense, each of which is answered, until nothing more of it is taken.
+    let payload: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]
+    let end = ContinuousClock.now + .seconds(30)
+    func isFull() -> Bool { runner.withLane { !$0.channel.canReceive } }
+    while !isFull(), ContinuousClock.now < end {
+      do throws(RingError) {
+        for _ in 0..<64 {
+          try unsafe writer.write(
+            type: .inBand, completionRequested: true, transactionID: 1, payload: payload.span.bytes)
+        }
+      } catch {}
+      _ = writer.commit()
+      runner.ring()
+    }
+    #expect(isFull())
+    for _ in 0..<64 {
+      try? unsafe writer.write(
+        type: .inBand, completionRequested: true, transactionID: 1, payload: payload.span.bytes)
+    }
+    _ = writer.commit()
+    // It is asleep when it no longer asks not to be signalled.
+    let guest = unsafe RingControl(page: toHost)
+    while guest.interruptMask != 0, ContinuousClock.now < end { usleep(1000) }
+    usleep(50_000)
+    #expect(guest.readIndex != guest.writeIndex)
+    toGuest.publishReadIndex(toGuest.writeIndex)
+    while guest.readIndex != guest.writeIndex, ContinuousClock.now < end {
+      runner.deliver()
+      toGuest.publishReadIndex(toGuest.writeIndex)
+      usleep(1000)
+    }
+    #expect(guest.readIndex == guest.writeIndex)
   }
 }

@@ -11,6 +11,7 @@ final class IncomingRing {
   private let buffer: UnsafeMutableRawBufferPointer
   private let pages: RingPages
   private var reader: RingReader<PagedRingStorage>
+  private var isMasked = false
 
   /// `frames` are page frame numbers, header page first, as `ChannelOpening` has them. Throws when a frame is not memory
   /// or an index in the header page is out of range.
@@ -33,6 +34,21 @@ final class IncomingRing {
   /// Packets that one turn takes. A guest that floods its ring must not keep the thread from the other services.
   static let batchLimit = 64
 
+  /// Asks the guest not to signal until `unmask`: this end looks again by itself.
+  func mask() {
+    reader.maskInterrupts()
+    isMasked = true
+  }
+
+  /// True: something came meanwhile, for which there is no signal.
+  func unmask() -> Bool {
+    isMasked = false
+    return reader.unmaskInterrupts()
+  }
+
+  /// Whether there is something to take.
+  var hasMore: Bool { reader.hasMore }
+
   /// Hands the packets that are there to `body`, at most `batchLimit` of them, as long as `accepts`.
   func drain(
     while accepts: () -> Bool = { true }, _ body: (Packet, RawSpan) -> Void
@@ -51,7 +67,7 @@ final class IncomingRing {
       }
       drained.signal = reader.commit() || drained.signal
       // A packet that came between the last look and the commit came without a signal.
-    } while reader.unmaskInterrupts() && accepts()
+    } while (isMasked ? reader.hasMore : reader.unmaskInterrupts()) && accepts()
     return drained
   }
 }

@@ -91,13 +91,16 @@ final class NetworkRunner: ChannelRunner {
   /// A frame for the guest. False: there is no room, or the guest does not want it.
   func accept(_ frame: FrameView, hash: UInt32?) -> Bool { withLane { $0.accept(frame, hash: hash) } }
 
-  /// Tells the guest of what it got, on any thread. A ring that the guest broke is the channel's thread's business.
+  /// Tells the guest of what it got, on any thread. A ring that the guest broke is the channel's thread's business, and so
+  /// is what it left in the guest's ring for want of room: the guest, whose wish to signal is met here, says nothing more.
   func deliver() {
-    let (signal, failed) = lane.withLock { lane in
+    let (signal, mustLook) = lane.withLock { lane in
       let wasUsable = lane.isUsable
-      return (lane.deliver(), wasUsable && !lane.isUsable)
+      let wasFull = !lane.channel.canReceive
+      let signal = lane.deliver()
+      return (signal, wasUsable && (!lane.isUsable || wasFull && lane.channel.canReceive))
     }
     if signal { interruptGuest() }
-    if failed { ring() }
+    if mustLook { ring() }
   }
 }
