@@ -85,7 +85,7 @@ rig_lis() {
   strip "$root/usr/bin/lis"
   # What kernels are unpacked with: it is loaded when it is needed.
   for library in liblz4.so.1 libzstd.so.1 liblzma.so.5 libz.so.1; do
-    place=$(ldconfig -p | awk -v name="$library" '$1 == name && /x86-64/ {print $NF; exit}')
+    place=$(ldconfig -p | awk -v name="$library" '$1 == name && /x86-64/ && !place {place = $NF} END {print place}')
     [ -z "$place" ] || [ -e "$root$place" ] || { mkdir -p "$root$(dirname "$place")" && cp -L "$place" "$root$place"; }
   done
 }
