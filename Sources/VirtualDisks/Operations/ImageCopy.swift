@@ -9,7 +9,7 @@ struct ImageCopy {
   /// Zeroes are left out in pieces of this size.
   static let grain = 4096
 
-  /// The disk works while the copy goes on, and not only at the end.
+  /// The target's disk works while the copy goes on, and not only at the end: it is told whenever so many bytes are passed.
   static let writebackStep: UInt64 = 32 << 20
 
   let control: OperationControl
@@ -24,11 +24,27 @@ struct ImageCopy {
   /// All of `source`. `target` must read as zeroes everywhere.
   func copy(_ source: any DiskImage, to target: any DiskImage) throws(OperationError) {
     let total = source.information.virtualByteCount
+    let writer = unsafe CopyWriter(chunk: Self.chunk) { [self] bytes, offset throws(ImageError) in
+      try unsafe write(bytes, at: offset, to: target)
+      let end = offset + UInt64(bytes.count)
+      if let file, offset / Self.writebackStep != end / Self.writebackStep { clinux_start_writeback(file) }
+    }
+    do throws(OperationError) {
+      try read(source, sectorOf: target, into: writer)
+    } catch {
+      try? writer.finish()
+      throw error
+    }
+    try onImage { () throws(ImageError) in try writer.finish() }
+    try control.report(total, total)
+  }
+
+  private func read(
+    _ source: any DiskImage, sectorOf target: any DiskImage, into writer: CopyWriter
+  ) throws(OperationError) {
+    let total = source.information.virtualByteCount
     let sector = UInt64(max(source.information.logicalSectorByteCount, target.information.logicalSectorByteCount))
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunk, alignment: 4096)
-    defer { unsafe buffer.deallocate() }
     var offset: UInt64 = 0
-    var begun: UInt64 = 0
     while offset < total {
       try control.report(offset, total)
       let extent = try onImage { () throws(ImageError) in
@@ -43,20 +59,15 @@ struct ImageCopy {
       let end = offset + count
       while offset < end {
         try control.report(offset, total)
-        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(min(end - offset, UInt64(Self.chunk)))])
+        let count = Int(min(end - offset, UInt64(Self.chunk)))
         let start = offset
         try onImage { () throws(ImageError) in
-          try unsafe source.read(at: start, into: part)
-          try unsafe write(UnsafeRawBufferPointer(part), at: start, to: target)
+          try unsafe source.read(at: start, into: writer.room(count))
+          writer.put(count, at: start)
         }
-        offset += UInt64(part.count)
-        if let file, offset - begun >= Self.writebackStep {
-          clinux_start_writeback(file)
-          begun = offset
-        }
+        offset += UInt64(count)
       }
     }
-    try control.report(total, total)
   }
 
   /// How much of an extent is a hole, and how much data follows. Stores without a descriptor are all data.
