@@ -27,29 +27,34 @@ import VirtualSwitch
     }
   }
 
+  /// Of the ring to the host.
   private static let frames: [UInt64] = [16, 17, 18, 19]
+  private static let outgoing = frames.map { $0 + 16 }
 
   private func memory() throws -> GuestMemory {
     let memory = try GuestMemory(byteCount: 2 << 20)
-    for frame in [Self.frames[0], Self.frames[0] + 16] {
+    for frame in [Self.frames[0], Self.outgoing[0]] {
       unsafe RingControl(page: try #require(memory.page(frame))).initialize()
     }
     return memory
   }
 
+  private func runner(_ memory: GuestMemory) throws -> NetworkRunner {
+    var provider = NetworkProvider(
+      NetworkConfiguration(address: EthernetAddress(rawValue: 0x02_0000_0000_01)), isLinkUp: true)
+    var effects: [NetworkEffect] = []
+    return try NetworkRunner(
+      provider.channelOpened(0, effects: &effects), try OutgoingRing(memory: memory, frames: Self.outgoing),
+      memory: memory, target: VPIndex(0), signal: { _ in })
+  }
+
   /// The thread that finds the ring broken is one that brings a frame; the adapter's owner hears of it all the same, once.
   @Test func aRingFoundBrokenByAnotherThreadIsReportedOnce() throws {
     let memory = try memory()
-    let outgoing = Self.frames.map { $0 + 16 }
-    var provider = NetworkProvider(
-      NetworkConfiguration(address: EthernetAddress(rawValue: 0x02_0000_0000_01)), isLinkUp: true)
     let owner = Owner()
-    var effects: [NetworkEffect] = []
-    let runner = try NetworkRunner(
-      provider.channelOpened(0, effects: &effects), try OutgoingRing(memory: memory, frames: outgoing),
-      memory: memory, target: VPIndex(0), signal: { _ in })
+    let runner = try runner(memory)
     // Nothing that the thread would find by itself: the guest's end of the other ring is in order.
-    unsafe RingControl(page: try #require(memory.page(outgoing[0]))).publishReadIndex(0xFFFF_FFF8)
+    unsafe RingControl(page: try #require(memory.page(Self.outgoing[0]))).publishReadIndex(0xFFFF_FFF8)
     runner.withLane { lane in lane.channel.carryOut(.spread(NVSPSendTable(spreadOver: 1))) }
     runner.deliver()
     #expect(runner.withLane { $0.failure } != nil)
@@ -66,16 +71,10 @@ import VirtualSwitch
   /// rest, before the guest looks whether somebody waits for it: then nobody but that thread can wake the channel's.
   @Test func roomThatAnotherThreadFindsLetsTheChannelReadOn() throws {
     let memory = try memory()
-    let outgoing = Self.frames.map { $0 + 16 }
-    var provider = NetworkProvider(
-      NetworkConfiguration(address: EthernetAddress(rawValue: 0x02_0000_0000_01)), isLinkUp: true)
     let owner = Owner()
-    var effects: [NetworkEffect] = []
-    let runner = try NetworkRunner(
-      provider.channelOpened(0, effects: &effects), try OutgoingRing(memory: memory, frames: outgoing),
-      memory: memory, target: VPIndex(0), signal: { _ in })
+    let runner = try runner(memory)
     let toHost = try unsafe #require(memory.page(Self.frames[0]))
-    let toGuest = unsafe RingControl(page: try #require(memory.page(outgoing[0])))
+    let toGuest = unsafe RingControl(page: try #require(memory.page(Self.outgoing[0])))
     var writer = try unsafe RingWriter(
       control: RingControl(page: toHost), storage: LinearRingStorage(base: toHost + 4096, byteCount: 3 << 12))
     try runner.start(try IncomingRing(memory: memory, frames: Self.frames, largestPacket: 8192), owner: owner)
