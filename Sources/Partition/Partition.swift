@@ -114,13 +114,8 @@ public final class Partition: Sendable {
   }
 
   private static func hostTSCIsConstant() -> Bool {
-    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return false }
-    defer { close(descriptor) }
-    var text = [UInt8](repeating: 0, count: 4)
-    let count = unsafe text.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-    return count == 4 && text == Array("tsc\n".utf8)
+    KernelFile.start(of: "/sys/devices/system/clocksource/clocksource0/current_clocksource", count: 4)
+      == Array("tsc\n".utf8)
   }
 
   private static func randomSeed() -> [UInt8] {
